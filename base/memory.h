@@ -1,0 +1,28 @@
+/* base/memory.h - aligned, huge-page, pre-faulted buffers that are allocated once and reused. */
+#ifndef LUM_BASE_MEMORY_H
+#define LUM_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lum/status.h"
+
+enum { LUM__IO_ALIGNMENT = 4096 };
+
+/* Anonymous memory by mmap, zeroed, 4 KiB aligned (2 MiB when bytes >= 2 MiB, then with MADV_HUGEPAGE); *bytes_mapped is what it
+ * costs. Free with lum__memory_unmap(). Statuses: LUM_ERR_NO_MEMORY. Any thread. */
+LUM_MUST_USE lum_status lum__memory_map(size_t bytes, void **out, size_t *bytes_mapped);
+void lum__memory_unmap(void *memory, size_t bytes_mapped);
+
+/* malloc, calloc, realloc with a status. A count of 0 gives a valid pointer. */
+LUM_MUST_USE lum_status lum__alloc(size_t bytes, void **out);
+LUM_MUST_USE lum_status lum__alloc_zeroed(size_t count, size_t bytes_each, void **out);
+
+/* Grows *array (of *capacity elements) so that at least `needed` fit; doubles. Contents are kept. */
+LUM_MUST_USE lum_status lum__grow(void **array, size_t *capacity, size_t needed, size_t bytes_each);
+
+/* Peak resident set of this process in bytes (VmHWM). */
+uint64_t lum__memory_peak_bytes(void);
+
+#endif

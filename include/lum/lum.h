@@ -1,0 +1,472 @@
+/* lum.h - bulk, durable, verifiable storage of LUM records. The whole public face of liblum (with lum/status.h).
+ *
+ * Read it from top to bottom: record, group, store, loading, reading, upkeep, the log, errors.
+ *
+ *     lum_options options = LUM_OPTIONS_INIT;
+ *     lum_store *store;
+ *     if (lum_open("cities.lum", &options, &store) != LUM_OK) ...lum_last_error()...
+ *     lum_load(store, &source, &load_options, &report);     // durable when it returns LUM_OK
+ *     lum_scan_open(store, &scan_options, &scan); while (lum_scan_next_rows(scan, &rows, &count) == LUM_OK) ...
+ *     lum_close(store);
+ *
+ * Rules that hold everywhere:
+ *  - Status is the return value; outputs come last and are set to NULL/0 on entry. lum_last_error() has the whole story.
+ *  - Structs that begin with struct_version are initialised by their ..._INIT macro and may grow in later versions.
+ *  - A store may be used by any number of threads; a scan, a group or a log cursor by one thread at a time.
+ *  - "written": the write completed. "durable": a later sync, with everything before it, returned success.
+ *  - Strings are UTF-8, times are nanoseconds since the Unix epoch, sizes are bytes, unless said otherwise.
+ * Every function blocks at most for the input and output that its description names. */
+#ifndef LUM_LUM_H
+#define LUM_LUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lum/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------------------------------------------- version */
+
+#define LUM_VERSION_MAJOR 0
+#define LUM_VERSION_MINOR 1
+#define LUM_VERSION_PATCH 0
+#define LUM_VERSION_STRING "0.1.0"
+
+/* The version of the library at run time, "major.minor.patch". A static string. */
+LUM_PUBLIC const char *lum_version(void);
+
+/* ----------------------------------------------------------------------------------------------------- record */
+
+/* What a LUM's structure_type may be. On disk, never renumber. */
+enum lum_structure_type {
+    LUM_STRUCTURE_LINEAR = 0,
+    LUM_STRUCTURE_CIRCULAR = 1,
+    LUM_STRUCTURE_BINARY = 2,
+    LUM_STRUCTURE_GROUP = 3,
+    LUM_STRUCTURE_COMPRESSED = 4,
+    LUM_STRUCTURE_NODE = 5,
+    LUM_STRUCTURE_TYPE_MAX = 5
+};
+
+/* One LUM: 40 bytes in memory and in the raw file format, little-endian, no padding. Several records may have one id: they
+ * are versions of it, the one committed last is the newest, and is_destroyed = 1 hides the earlier ones. */
+typedef struct lum_t {
+    uint64_t id;             /* chosen by the user */
+    uint64_t timestamp;      /* nanoseconds since the Unix epoch */
+    uint64_t memory_address; /* where the LUM lived when it was made: stored verbatim, never followed */
+    int32_t position_x;
+    int32_t position_y;
+    uint32_t checksum;       /* lum_record_checksum(); 0 is fine where a source does not supply checksums */
+    uint8_t presence;        /* 0 or 1 */
+    uint8_t structure_type;  /* enum lum_structure_type */
+    uint8_t is_destroyed;    /* 0, or 1 for a tombstone */
+    uint8_t reserved;        /* 0 */
+} lum_t;
+
+/* Names of the columns; also the bits of column sets. On disk, never renumber. */
+enum lum_column {
+    LUM_COLUMN_ID = 0,
+    LUM_COLUMN_TIMESTAMP = 1,
+    LUM_COLUMN_MEMORY_ADDRESS = 2,
+    LUM_COLUMN_POSITION_X = 3,
+    LUM_COLUMN_POSITION_Y = 4,
+    LUM_COLUMN_PRESENCE = 5,
+    LUM_COLUMN_STRUCTURE_TYPE = 6,
+    LUM_COLUMN_IS_DESTROYED = 7,
+    LUM_COLUMN_COUNT = 8 /* the checksum is computed, not stored; `reserved` is always 0 */
+};
+
+/* Rows by column. Arrays of the same length; as an input, a NULL array means the default (presence 1, everything else 0);
+ * as an output, every array is there. */
+typedef struct lum_columns {
+    const uint64_t *id;
+    const uint64_t *timestamp;
+    const uint64_t *memory_address;
+    const int32_t *position_x;
+    const int32_t *position_y;
+    const uint8_t *presence;
+    const uint8_t *structure_type;
+    const uint8_t *is_destroyed;
+    const uint32_t *checksum; /* output only */
+} lum_columns;
+
+/* CRC-32C (RFC 3720) of the record's 40 bytes in memory order, with the checksum field taken as zero. Any thread. */
+LUM_PUBLIC uint32_t lum_record_checksum(const lum_t *record);
+
+/* ------------------------------------------------------------------------------------------------------ group */
+
+/* A growable array of LUMs in memory. */
+typedef struct lum_group_t lum_group_t;
+
+/* A new, empty group with room for `capacity` records (0 is fine). NULL when memory is out. The caller destroys it. */
+LUM_PUBLIC lum_group_t *lum_group_create(size_t capacity);
+/* Appends a copy of *record. LUM_ERR_NO_MEMORY leaves the group as it was. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_group_add(lum_group_t *group, const lum_t *record);
+/* Appends copies of `count` records, all or none. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_group_add_many(lum_group_t *group, const lum_t *records, size_t count);
+/* The record at index, NULL beyond the end. Lent until the next add or destroy. */
+LUM_PUBLIC const lum_t *lum_group_get(const lum_group_t *group, size_t index);
+LUM_PUBLIC size_t lum_group_size(const lum_group_t *group);
+/* All records, in order; NULL while the group has none. Lent until the next add or destroy. */
+LUM_PUBLIC const lum_t *lum_group_data(const lum_group_t *group);
+/* NULL is fine. */
+LUM_PUBLIC void lum_group_destroy(lum_group_t *group);
+
+/* ------------------------------------------------------------------------------------------------------ store */
+
+/* An open store: a directory that only liblum writes to. */
+typedef struct lum_store lum_store;
+
+enum { LUM_CHUNK_LUMS_MIN = 4096, LUM_CHUNK_LUMS_DEFAULT = 262144, LUM_CHUNK_LUMS_MAX = 1048576 };
+
+enum lum_sync_mode {
+    /* Acknowledged = durable. After a process kill nothing acknowledged is lost. After a power cut nothing acknowledged is lost. */
+    LUM_SYNC_COMMIT = 0,
+    /* Syncs at least every sync_interval_ms. After a process kill nothing acknowledged is lost. After a power cut what was
+     * acknowledged in the last interval may be lost, always as a suffix of commit order. */
+    LUM_SYNC_INTERVAL = 1,
+    /* Syncs at checkpoints and close only. After a process kill nothing acknowledged is lost. After a power cut everything since
+     * the last checkpoint may be lost, always as a suffix of commit order. */
+    LUM_SYNC_NONE = 2
+};
+
+/* How to open a store. Set by LUM_OPTIONS_INIT; 0 always means "the default". */
+typedef struct lum_options {
+    uint32_t struct_version;
+    bool create;                    /* make the store if it is not there (default false) */
+    bool read_only;                 /* default false; several readers run beside one writer */
+    bool no_recovery;               /* with a writer: fail with LUM_ERR_NEEDS_RECOVERY instead of recovering (default false) */
+    bool force_filesystem;          /* write on a remote file system all the same (default false) */
+    uint32_t threads;               /* producers, scan and recovery workers; default the CPUs this process may use */
+    uint32_t chunk_lums;            /* rows of a chunk, a multiple of 4,096; default 262,144 */
+    uint64_t memory_bytes_max;      /* default 128 MiB, or 48 MiB a thread where that is more */
+    enum lum_sync_mode sync_mode;   /* default LUM_SYNC_COMMIT */
+    uint32_t sync_interval_ms;      /* for LUM_SYNC_INTERVAL; default 100 */
+    uint64_t wal_segment_bytes;     /* size of a log segment, a multiple of 4,096, 64 KiB .. 1 GiB; default 4 MiB */
+    uint64_t data_segment_bytes_max;/* size at which a new data segment is begun; default 1 GiB */
+    uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint at which one is taken by itself; default 64 MiB */
+    uint32_t max_recovery_attempts; /* default 3 */
+} lum_options;
+#define LUM_OPTIONS_INIT { .struct_version = 1 }
+
+/* Opens the store in `directory`: locks it, reads its state, recovers if it was not closed cleanly (in parallel; see
+ * lum_recovery_info for what it did), and marks it running. A store that does not exist is made if options->create.
+ * Statuses: LUM_ERR_NOT_FOUND, LUM_ERR_BUSY (a writer has it; the message names its pid), LUM_ERR_NEEDS_PERSON (recovery refused
+ * or gave up), LUM_ERR_CORRUPT, LUM_ERR_UNSUPPORTED, LUM_ERR_FOREIGN, LUM_ERR_FILESYSTEM, LUM_ERR_MEMORY_LIMIT, I/O ones.
+ * Blocks for the recovery. The caller closes the store. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_open(const char *directory, const lum_options *options, lum_store **out);
+
+/* Waits for work in flight, syncs, takes a checkpoint, gives unused space back and marks the store clean. The handle is gone
+ * whatever the status; on an error the next opening recovers, and nothing acknowledged is lost. NULL is fine. */
+LUM_PUBLIC lum_status lum_close(lum_store *store);
+
+/* Makes everything written before the call durable; *durable_sequence (may be NULL) tells up to where. Blocks for a sync. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_sync(lum_store *store, uint64_t *durable_sequence);
+
+/* Takes a checkpoint now: makes restarting fast and lets old log be recycled. Blocks for its writes and syncs. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_checkpoint(lum_store *store);
+
+enum lum_store_state {
+    LUM_STATE_NORMAL = 0,
+    LUM_STATE_CRASH_DETECTED = 1,
+    LUM_STATE_RECOVERING = 2,
+    LUM_STATE_RECOVERED = 3,
+    LUM_STATE_FAILED = 4
+};
+LUM_PUBLIC const char *lum_store_state_name(enum lum_store_state state); /* "normal", "crash_detected", ... */
+
+/* What is in a store. */
+typedef struct lum_info_data {
+    uint32_t struct_version;
+    uint8_t store_id[16];
+    uint32_t format_version;
+    enum lum_store_state state;
+    bool needs_recovery;            /* opened read-only after an unclean end: log replayed in memory */
+    uint64_t lum_count;
+    uint64_t chunk_count;
+    uint64_t transaction_count;     /* committed */
+    uint64_t bytes_on_disk;         /* allocated blocks of all files */
+    uint64_t data_bytes;            /* bytes of committed chunks */
+    uint64_t last_sequence;
+    uint64_t durable_sequence;
+    uint64_t checkpoint_sequence;
+    uint64_t checkpoint_number;
+    uint32_t digest;                /* CRC-32C over all LUM checksums in scan order */
+} lum_info_data;
+#define LUM_INFO_INIT { .struct_version = 1 }
+LUM_PUBLIC LUM_MUST_USE lum_status lum_info(lum_store *store, lum_info_data *out);
+
+/* A committed transaction, as lum_transactions() tells it. */
+typedef struct lum_transaction_data {
+    uint64_t transaction_id;
+    uint64_t commit_sequence;
+    uint64_t commit_timestamp;      /* wall clock of the commit, a label only */
+    uint64_t lum_count;
+    uint64_t chunk_count;
+    uint32_t digest;                /* CRC-32C over the LUM checksums in source order: the same for any threads and chunk size */
+    const char *label;              /* "" if none; lent during the call */
+} lum_transaction_data;
+/* Calls each() for every committed transaction in commit order; stops at the first status that is not LUM_OK and returns it. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_transactions(lum_store *store,
+                                                    lum_status (*each)(void *context, const lum_transaction_data *transaction),
+                                                    void *context);
+
+/* Counters of an open store since it was opened. */
+typedef struct lum_stats_data {
+    uint32_t struct_version;
+    uint64_t sync_count;            /* fdatasync calls, data and log */
+    uint64_t batch_count;
+    uint64_t commit_count;
+    uint64_t log_bytes_written;
+    uint64_t data_bytes_written;
+    uint64_t pool_wait_ns;          /* producers waiting for a buffer */
+    uint64_t producer_write_wait_ns;/* producers waiting for the disk */
+    uint64_t memory_bytes_peak;     /* resident set of the process */
+    uint64_t allocator_bytes;       /* jemalloc's "allocated" where linked, else 0 */
+    const char *io_mode;            /* "direct+uring", "direct+posix", "buffered+posix"...; static */
+    const char *simd_level;         /* "avx512", "avx2", "baseline"; static */
+    char fs_type[16];
+    uint32_t threads;
+    uint32_t chunk_lums;
+    uint64_t memory_bytes_max;
+} lum_stats_data;
+#define LUM_STATS_INIT { .struct_version = 1 }
+LUM_PUBLIC LUM_MUST_USE lum_status lum_stats(lum_store *store, lum_stats_data *out);
+
+/* ---------------------------------------------------------------------------------------------------- loading */
+
+#define LUM_ROWS_UNKNOWN UINT64_MAX
+
+/* A consecutive part of a source's rows, worked on by one worker. */
+typedef struct lum_piece {
+    uint64_t first_row; /* row number, from 0, of the piece's first row in this source, rejected rows not counted */
+    uint64_t row_count; /* rows that fill() will give, or LUM_ROWS_UNKNOWN (then at most the rows_max of open_piece) */
+} lum_piece;
+
+/* Where rows come from. lum calls open_piece() from one worker at a time and in source order; it calls fill() or fill_columns()
+ * of different workers' pieces at the same time. A source that knows its rows by number (a generator, an array) hands out pieces
+ * and computes; a stream reads in open_piece() and parses in fill(). Each worker has at most one piece; it is over when fill()
+ * answers *row_count = 0 or when piece.row_count rows were given. */
+typedef struct lum_source {
+    uint32_t struct_version;
+    void *context;
+    const char *name;          /* for messages: a file name, or "generator" */
+    uint64_t row_count;        /* in total, or LUM_ROWS_UNKNOWN; for progress and the space check */
+    bool has_checksums;        /* the rows' checksum fields are filled in and must match */
+    /* Gives worker its next piece of at most rows_max rows. LUM_END when there are no more. */
+    lum_status (*open_piece)(void *context, uint32_t worker, uint64_t rows_max, lum_piece *out);
+    /* Fills up to rows_max (a page's worth) of the worker's piece. An error (LUM_ERR_INPUT with lum_source_fail()) ends the load. */
+    lum_status (*fill)(void *context, uint32_t worker, lum_t *rows, size_t rows_max, size_t *row_count);
+    /* Instead of fill, NULL if not offered: columns lent until the worker's next call. */
+    lum_status (*fill_columns)(void *context, uint32_t worker, size_t rows_max, lum_columns *columns, size_t *row_count);
+    /* May be NULL. Fills in what only the source knows: rows_read, rows_rejected, bytes_read of the report. Any time, any thread. */
+    void (*account)(void *context, uint64_t *rows_read, uint64_t *rows_rejected, uint64_t *bytes_read);
+} lum_source;
+#define LUM_SOURCE_INIT { .struct_version = 1, .row_count = LUM_ROWS_UNKNOWN }
+
+/* For a source's callbacks: records why the input was refused (file name, line or 0, byte offset, a sentence) as this thread's
+ * error and returns LUM_ERR_INPUT. */
+LUM_PUBLIC lum_status lum_source_fail(const char *file, uint64_t line, uint64_t offset, const char *message);
+
+/* A durable commit during a load. */
+typedef struct lum_load_event {
+    uint64_t rows_committed;   /* rows of this source durable so far */
+    uint64_t sequence;
+    uint64_t transaction_id;
+    bool durable;
+} lum_load_event;
+
+/* A snapshot for progress displays. */
+typedef struct lum_load_progress {
+    uint64_t rows_written;     /* in chunks on disk */
+    uint64_t rows_total;       /* or LUM_ROWS_UNKNOWN */
+    uint64_t bytes_written;
+    uint64_t durable_sequence;
+    uint64_t elapsed_ns;
+} lum_load_progress;
+
+typedef struct lum_load_options {
+    uint32_t struct_version;
+    uint64_t commit_every;     /* rows of a transaction; 0: the whole load is one */
+    const char *label;         /* stored with the commit; NULL for none; at most 255 bytes */
+    /* After each durable commit, in commit order, from one thread at a time; the next is not reported before it returns. */
+    void (*on_commit)(void *context, const lum_load_event *event);
+    /* About ten times a second. Return false to cancel: what is committed stays, the rest is rolled back, LUM_ERR_CANCELLED. */
+    bool (*on_progress)(void *context, const lum_load_progress *progress);
+    void *callback_context;
+} lum_load_options;
+#define LUM_LOAD_OPTIONS_INIT { .struct_version = 1 }
+
+/* rows_read = rows_loaded + rows_rejected + rows_skipped + rows_rolled_back, always, also after a failure. */
+typedef struct lum_load_report {
+    uint32_t struct_version;
+    uint64_t rows_read, rows_loaded, rows_rejected, rows_skipped, rows_rolled_back;
+    uint64_t bytes_read;       /* of input, where the source knows */
+    uint64_t bytes_written;    /* of chunks */
+    uint64_t chunk_count;
+    uint64_t commit_count;
+    uint64_t transaction_id;   /* of the last committed transaction, 0 if none */
+    uint64_t commit_sequence;  /* its sequence */
+    bool durable;              /* the last commit is durable */
+    uint32_t digest;           /* of the last committed transaction */
+    uint64_t elapsed_ns;
+} lum_load_report;
+#define LUM_LOAD_REPORT_INIT { .struct_version = 1 }
+
+/* Loads everything a source has, with options.threads of lum_open as workers. One transaction, or one every commit_every rows in
+ * source order. When it returns LUM_OK every row is committed (and durable, in LUM_SYNC_COMMIT). On failure nothing of the
+ * uncommitted part is ever visible; the report tells what was committed before. Several loads may run at once.
+ * Statuses: LUM_ERR_INPUT, LUM_ERR_NO_SPACE, LUM_ERR_CANCELLED, LUM_ERR_POISONED, LUM_IN_DOUBT, those of callbacks, I/O ones.
+ * Blocks for the load. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_options *options,
+                                            lum_load_report *report);
+
+/* ---------------------------------------------------------------------------------------------------- reading */
+
+/* Both ends included. LUM_SCAN_OPTIONS_INIT selects everything. */
+typedef struct lum_scan_options {
+    uint32_t struct_version;
+    uint64_t id_min, id_max;
+    uint64_t timestamp_min, timestamp_max;
+    int32_t x_min, x_max;
+    int32_t y_min, y_max;
+} lum_scan_options;
+#define LUM_SCAN_OPTIONS_INIT                                                                                          \
+    { .struct_version = 1, .id_max = UINT64_MAX, .timestamp_max = UINT64_MAX, .x_min = INT32_MIN, .x_max = INT32_MAX,  \
+      .y_min = INT32_MIN, .y_max = INT32_MAX }
+
+typedef struct lum_scan lum_scan;
+
+/* What a scan did; pages_read < pages_total where the page minima and maxima allowed to skip. */
+typedef struct lum_scan_counts {
+    uint64_t rows_returned, rows_read;
+    uint64_t chunks_total, chunks_read, pages_total, pages_read;
+    uint64_t bytes_read;
+} lum_scan_counts;
+
+/* A scan of one snapshot: every version, tombstones too, in commit order, then input order. Pins the snapshot until closed. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_open(lum_store *store, const lum_scan_options *options, lum_scan **out);
+/* The next rows (a page's worth at most, at least 1), lent until the next call on this scan. LUM_END after the last. Every row was verified; damage
+ * is LUM_ERR_CORRUPT with file and offset, and the next call goes on behind the damaged page. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_next_rows(lum_scan *scan, const lum_t **rows, size_t *row_count);
+/* The same as columns (all rows of a page that has any in range; range options filter pages, not rows). */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_next_columns(lum_scan *scan, lum_columns *columns, size_t *row_count);
+LUM_PUBLIC void lum_scan_counts_get(const lum_scan *scan, lum_scan_counts *out);
+LUM_PUBLIC void lum_scan_close(lum_scan *scan);
+
+/* A page of rows in a parallel scan. position: the number, from 0, of rows[0] among all rows of the snapshot in scan order
+ * (rows outside of the ranges counted). */
+typedef lum_status (*lum_scan_visitor)(void *context, uint32_t worker, uint64_t position, const lum_t *rows, size_t row_count);
+/* Scans with `threads` workers (0: as the store was opened): visit() is called concurrently, in no order. The first status other
+ * than LUM_OK, from visit or from damage, ends the scan and is returned. counts may be NULL. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_parallel(lum_store *store, const lum_scan_options *options, uint32_t threads,
+                                                     lum_scan_visitor visit, void *context, lum_scan_counts *counts);
+
+/* Appends all rows of a scan to a group. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_group(lum_store *store, const lum_scan_options *options, lum_group_t *group);
+
+/* The newest version of an id. LUM_ERR_NOT_FOUND if there is none or the newest is a tombstone. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_get(lum_store *store, uint64_t id, lum_t *out);
+
+/* ----------------------------------------------------------------------------------------------------- upkeep */
+
+/* A problem found by lum_verify. */
+typedef struct lum_finding {
+    const char *file;      /* relative to the store; lent during the call */
+    uint64_t offset;       /* in the file; UINT64_MAX if none */
+    uint32_t condition;    /* number in docs/format.md's list, 0 if none */
+    const char *what;      /* one sentence; lent during the call */
+} lum_finding;
+
+typedef struct lum_verify_report {
+    uint32_t struct_version;
+    uint64_t chunks_checked, lums_checked, wal_records_checked, files_checked, bytes_checked;
+    uint64_t error_count;
+} lum_verify_report;
+#define LUM_VERIFY_REPORT_INIT { .struct_version = 1 }
+
+/* Checks every byte of a store without changing any: state, checkpoints, log, chunks, every LUM; in parallel. Each problem goes to
+ * on_finding (may be NULL; called from one thread at a time). LUM_OK if none was found, LUM_ERR_CORRUPT if any was.
+ * Needs no open store and no write permission. A store that a writer has open is checked up to its durable sequence. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_verify(const char *directory, uint32_t threads,
+                                              void (*on_finding)(void *context, const lum_finding *finding), void *context,
+                                              lum_verify_report *report);
+
+/* What the last opening (or lum_recover) found and did; all zero after a clean start. */
+typedef struct lum_recovery_data {
+    uint32_t struct_version;
+    enum lum_store_state state;
+    bool crash_detected;
+    bool auto_recovery_enabled;
+    uint32_t attempts, max_recovery_attempts;
+    uint64_t crash_timestamp;      /* wall clock of the last sign of life before the crash, 0 if none */
+    uint64_t recovery_timestamp;   /* wall clock when recovery ended */
+    uint64_t last_checkpoint_sequence;
+    uint64_t last_sequence;        /* the last one accepted */
+    uint64_t wal_records_replayed;
+    uint64_t transactions_committed, transactions_rolled_back;
+    uint64_t chunks_verified, lums_verified;
+    uint64_t tail_bytes_cut;
+    bool unproven_tail;
+    uint64_t recovery_time_ns;
+    char verdict;                  /* letter of the row of the decision table (recovery/README.md) */
+    char error_details[512];
+    char wal_path[256], data_path[256];
+} lum_recovery_data;
+#define LUM_RECOVERY_INIT { .struct_version = 1 }
+LUM_PUBLIC LUM_MUST_USE lum_status lum_recovery_info(lum_store *store, lum_recovery_data *out);
+
+/* Opens, recovers if needed, closes cleanly, and reports. With dry_run nothing is written: *out says what would be done.
+ * out is filled as far as possible on failure too. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_recover(const char *directory, const lum_options *options, bool dry_run, lum_recovery_data *out);
+
+/* ---------------------------------------------------------------------------------------------------- the log */
+
+typedef struct lum_wal lum_wal;
+
+/* A log record, for people. */
+typedef struct lum_wal_record {
+    uint64_t sequence;
+    const char *type;              /* "begin", "pages", "chunk", "commit", "rollback", "watermark", "seal", "checkpoint"; static */
+    uint64_t transaction_id;
+    uint64_t timestamp;
+    uint64_t count;                /* rows, chunks or number, as the type says in docs/format.md */
+    uint64_t watermark;
+    uint32_t payload_bytes;
+    const char *file;              /* lent until the next call */
+    uint64_t offset;
+} lum_wal_record;
+
+/* Reads the log of a store, read-only, from its oldest record. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_wal_open(const char *directory, lum_wal **out);
+/* LUM_END at the end of the log. LUM_ERR_CORRUPT (and the end) where it breaks off below its watermark. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_wal_next(lum_wal *wal, lum_wal_record *out);
+LUM_PUBLIC void lum_wal_close(lum_wal *wal);
+
+/* ----------------------------------------------------------------------------------------------------- errors */
+
+/* A thread's last failure. Strings are never NULL. */
+typedef struct lum_error_data {
+    lum_status status;
+    int os_errno;                  /* 0 if no system call failed */
+    const char *file;              /* "" if none */
+    uint64_t line;                 /* of an input file, 0 if none */
+    uint64_t offset;               /* UINT64_MAX if none */
+    uint32_t condition;            /* number in docs/format.md's lists, 0 if none */
+    const char *message;           /* one sentence */
+    const char *remedy;            /* what to do, "" if there is nothing to say */
+} lum_error_data;
+/* The calling thread's last failure, also after a failed lum_open. Lent until the thread's next failing call. */
+LUM_PUBLIC const lum_error_data *lum_last_error(void);
+
+/* CPUs this process may use (affinity mask, cgroup quota): the default of options.threads. */
+LUM_PUBLIC uint32_t lum_cpu_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
