@@ -1,0 +1,102 @@
+/* storage/chunk.h - a chunk: up to 1 Mi LUMs in pages, the unit that a producer builds and the log describes.
+ *
+ * States of a chunk, and who owns its memory (the function on the arrow moves it):
+ *
+ *   filling --lum__chunk_seal--> sealed --submit write--> in flight --reap, length checked--> written
+ *   (producer's buffer)          (producer)               (io queue)                          (no memory: only its entry)
+ *   written --push to the ring--> queued --sequencer: data sync, log, log sync--> durable --commit--> in the catalogue
+ *   any of these --rollback--> free (the extent goes back to the segment allocator after every write into it was reaped)
+ *
+ * Bytes: docs/format.md sections 4 and 5.1. */
+#ifndef LUM_STORAGE_CHUNK_H
+#define LUM_STORAGE_CHUNK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "storage/page.h"
+
+enum {
+    LUM__CHUNK_ALIGNMENT = 4096,
+    LUM__CHUNK_HEADER_BYTES = 256,
+    LUM__CHUNK_DIRECTORY_ENTRY_BYTES = 72,
+    LUM__CHUNK_ENTRY_BYTES = 128,
+    LUM__CHUNK_PAGES_MAX = 256,
+};
+
+/* What log and catalogue know of a chunk. 112 bytes in memory. */
+struct lum__chunk_entry {
+    uint64_t segment;
+    uint64_t offset;
+    uint32_t byte_count; /* multiple of 4,096 */
+    uint32_t row_count;
+    uint32_t digest;     /* CRC of header and page directory */
+    uint32_t lum_digest;
+    uint64_t ordinal;
+    uint64_t transaction_id;
+    uint64_t commit_sequence; /* 0 = not committed */
+    struct lum__range range;
+};
+_Static_assert(sizeof(struct lum__chunk_entry) <= 128, "design 5.5: at most 128 bytes a chunk");
+
+void lum__chunk_entry_encode(const struct lum__chunk_entry *entry, uint8_t out[LUM__CHUNK_ENTRY_BYTES]);
+/* Checks form and limits (format.md 4, 5.1), not the chunk. */
+LUM_MUST_USE lum_status lum__chunk_entry_decode(const uint8_t in[LUM__CHUNK_ENTRY_BYTES], const char *file, uint64_t file_offset,
+                                                struct lum__chunk_entry *out);
+
+/* Bytes of buffer that a chunk of row_count_max rows can need at most. */
+size_t lum__chunk_bytes_max(uint32_t row_count_max);
+
+/* A chunk being filled. The buffer (lum__chunk_bytes_max, 4 KiB aligned) and the scratch belong to the caller. One thread. */
+struct lum__chunk_builder {
+    uint8_t *buffer;
+    struct lum__page_scratch *scratch;
+    uint32_t page_capacity; /* directory room: pages of a full chunk */
+    uint32_t page_count;
+    uint32_t row_count;
+    uint32_t used_bytes;
+    uint32_t lum_digest;
+    struct lum__range range;
+};
+void lum__chunk_begin(struct lum__chunk_builder *builder, uint8_t *buffer, uint32_t row_count_max, struct lum__page_scratch *scratch);
+/* Appends one page (1..4096 rows). A bad row: LUM_ERR_INPUT with the row's index and fault in *summary, the chunk is unchanged. */
+LUM_MUST_USE lum_status lum__chunk_add_rows(struct lum__chunk_builder *builder, const lum_t *rows, uint32_t row_count, bool has_checksum,
+                                            struct lum__page_summary *summary);
+LUM_MUST_USE lum_status lum__chunk_add_columns(struct lum__chunk_builder *builder, const lum_columns *columns, uint32_t row_count,
+                                               struct lum__page_summary *summary);
+/* Size that the sealed chunk will have; the caller reserves an extent of it. */
+uint32_t lum__chunk_sealed_bytes(const struct lum__chunk_builder *builder);
+/* Writes header, directory and padding for the place it will lie at; fills the entry (commit_sequence 0). */
+void lum__chunk_seal(struct lum__chunk_builder *builder, const uint8_t store_id[16], uint64_t segment, uint64_t offset,
+                     uint64_t transaction_id, uint64_t ordinal, struct lum__chunk_entry *out);
+
+/* --- reading --- */
+
+/* A page directory entry. */
+struct lum__page_entry {
+    uint32_t offset, byte_count, row_count, crc, lum_digest;
+    struct lum__range range;
+};
+
+/* Checks header and directory (format.md 4: 1-6) in `bytes` (at least header and directory) against the entry. `file` is for messages. */
+LUM_MUST_USE lum_status lum__chunk_check_directory(const uint8_t *bytes, size_t byte_count, const uint8_t store_id[16],
+                                                   const struct lum__chunk_entry *entry, const char *file, uint32_t *page_count);
+/* Bytes of header and directory of a chunk of this entry (so that they can be read alone), 4 KiB rounded. */
+uint32_t lum__chunk_directory_bytes(uint32_t row_count);
+/* The page entry at index of a checked chunk. */
+void lum__chunk_page(const uint8_t *bytes, uint32_t index, struct lum__page_entry *out);
+/* Page CRC, then decode and digest (7, 8). page points at its bytes. Fails with lum__corrupt(file, chunk offset + ...). */
+LUM_MUST_USE lum_status lum__chunk_decode_page(const uint8_t *page, const struct lum__page_entry *page_entry, const struct lum__chunk_entry *entry,
+                                               struct lum__page_scratch *scratch, const char *file, lum_t *rows);
+LUM_MUST_USE lum_status lum__chunk_decode_page_columns(const uint8_t *page, const struct lum__page_entry *page_entry,
+                                                       const struct lum__chunk_entry *entry, struct lum__page_scratch *scratch,
+                                                       const char *file, lum_columns *columns);
+/* Everything (1-9) of a whole chunk in memory. */
+LUM_MUST_USE lum_status lum__chunk_check(const uint8_t *bytes, const uint8_t store_id[16], const struct lum__chunk_entry *entry,
+                                         struct lum__page_scratch *scratch, lum_t *rows_of_a_page, const char *file);
+
+/* "data/N.seg" */
+void lum__segment_path(uint64_t segment, char out[64]);
+
+#endif
