@@ -1,4 +1,4 @@
-/* base/memory.h - aligned, huge-page, pre-faulted buffers that are allocated once and reused. */
+/* base/memory.h - aligned, huge-page buffers that are allocated once and reused; malloc with a status. */
 #ifndef LUM_BASE_MEMORY_H
 #define LUM_BASE_MEMORY_H
 
@@ -11,7 +11,8 @@
 enum { LUM__IO_ALIGNMENT = 4096 };
 
 /* Anonymous memory by mmap, zeroed, 4 KiB aligned (2 MiB when bytes >= 2 MiB, then with MADV_HUGEPAGE); *bytes_mapped is what it
- * costs. Free with lum__memory_unmap(). Statuses: LUM_ERR_NO_MEMORY. Any thread. */
+ * costs. Its pages are touched first by whoever fills it (on that thread's memory node). Free with lum__memory_unmap().
+ * Statuses: LUM_ERR_NO_MEMORY. Any thread. */
 LUM_MUST_USE lum_status lum__memory_map(size_t bytes, void **out, size_t *bytes_mapped);
 void lum__memory_unmap(void *memory, size_t bytes_mapped);
 
