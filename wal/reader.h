@@ -1,5 +1,5 @@
-/* wal/reader.h - reads the log, record by record, over segments. No threads, never writes, decides nothing: it reports what it sees, and
- * recovery/decide.c decides. */
+/* wal/reader.h - reads the log, record by record, over segments. No threads, never writes, decides nothing: it
+ * reports what it sees, and recovery/decide.c decides. */
 #ifndef LUM_WAL_READER_H
 #define LUM_WAL_READER_H
 
@@ -38,19 +38,21 @@ struct lum__wal_evidence {
     uint64_t next_segment;             /* above every number in wal/ */
 };
 
-/* Opens at `from` (a checkpoint's replay position). limit NULL: reads to where it breaks off; else it stops there (a clean mark) and
- * anything that stops it earlier is reported as such. direct: read past the page cache (O_DIRECT) where possible. */
+/* Opens at `from` (a checkpoint's replay position). limit NULL: reads to where it breaks off; else it stops there (a
+ * clean mark) and anything that stops it earlier is reported as such. direct: read past the page cache (O_DIRECT)
+ * where possible. */
 LUM_MUST_USE lum_status lum__wal_reader_open(struct lum__fs *fs, const uint8_t store_id[16], const struct lum__log_position *from,
                                              const struct lum__log_position *limit, bool direct, struct lum__wal_reader **out);
-/* The next accepted record. LUM_END at the stop. Follows seals to successors, and at any place goes over to a segment whose header says
- * that the log was cut exactly here (origin 3; of several the highest epoch) before it looks at the bytes. Only I/O errors are failures. */
+/* The next accepted record. LUM_END at the stop. Follows seals to successors, and at any place goes over to a
+ * segment whose header says that the log was cut exactly here (origin 3; of several the highest epoch) before it
+ * looks at the bytes. Only I/O errors are failures. */
 LUM_MUST_USE lum_status lum__wal_reader_next(struct lum__wal_reader *reader, struct lum__wal_record *out);
 /* After LUM_END: probes behind the stop and tells all. */
 LUM_MUST_USE lum_status lum__wal_reader_evidence(struct lum__wal_reader *reader, struct lum__wal_evidence *out);
 void lum__wal_reader_close(struct lum__wal_reader *reader);
 
-/* The segments in wal/ with readable headers, by number; for `lum wal`, verify, recycling. Files whose header cannot be read are given to
- * bad() (may be NULL) with lum__error_last() set. Caller frees *out. */
+/* The segments in wal/ with readable headers, by number; for `lum wal`, verify, recycling. Files whose header cannot
+ * be read are given to bad() (may be NULL) with lum__error_last() set. Caller frees *out. */
 LUM_MUST_USE lum_status lum__wal_list(struct lum__fs *fs, const uint8_t *store_id, struct lum__wal_segment **out, size_t *count,
                                       lum_status (*bad)(void *context, const char *path), void *context);
 
