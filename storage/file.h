@@ -25,7 +25,12 @@ struct lum__fs;
 struct lum__file;
 struct lum__io_queue;
 
-enum { LUM__PATH_BYTES_MAX = 64 };
+enum {
+    LUM__PATH_BYTES_MAX = 64,      /* the final zero included */
+    LUM__IO_BYTES_MAX = 1u << 30,  /* of one queued request */
+    LUM__FILE_MODE = 0640,         /* of every file made, whatever the umask (pitfall 34) */
+    LUM__FOLDER_MODE = 0750,       /* of wal/, data/, emergency/; the store directory itself follows the umask */
+};
 
 enum lum__open_flags {
     LUM__OPEN_READ = 1,
@@ -42,6 +47,7 @@ struct lum__fs_features {
     bool copy_on_write; /* btrfs, zfs, bcachefs...: filling ahead and recycling do not help */
     bool remote;        /* NFS, CIFS, FUSE...: refused for writing unless forced */
     bool read_only;     /* the mount or the directory cannot be written */
+    bool others_may_write; /* group or others may write the directory, or somebody else owns it: worth a warning */
     char fs_type[16];   /* "ext4", "xfs", "btrfs", "tmpfs", "overlay", "0x..." */
 };
 
@@ -111,6 +117,8 @@ LUM_MUST_USE lum_status lum__fs_open_os(const char *directory, const struct lum_
 
 void lum__fs_close(struct lum__fs *fs);
 void lum__fs_features(struct lum__fs *fs, struct lum__fs_features *out);
+/* "direct+uring", "direct+threads", "buffered+uring", "buffered+threads": how bulk data moves. A static string. */
+const char *lum__fs_io_mode(const struct lum__fs_features *features);
 LUM_MUST_USE lum_status lum__fs_mkdir(struct lum__fs *fs, const char *path);              /* LUM_ERR_EXISTS if there; not synced */
 LUM_MUST_USE lum_status lum__fs_open_file(struct lum__fs *fs, const char *path, unsigned flags, struct lum__file **out); /* LUM_ERR_NOT_FOUND */
 LUM_MUST_USE lum_status lum__fs_rename(struct lum__fs *fs, const char *from, const char *to);      /* replaces; not synced */
@@ -120,23 +128,32 @@ LUM_MUST_USE lum_status lum__fs_list(struct lum__fs *fs, const char *folder, lum
                                      void *context);                                      /* no order; "." and ".." left out */
 LUM_MUST_USE lum_status lum__fs_free_bytes(struct lum__fs *fs, uint64_t *out);
 
-/* Writes a whole small file atomically: temporary name -> write -> sync -> rename -> sync directory (pitfalls 1, 15). */
+/* Writes a whole small file atomically: temporary name (path + ".tmp", replaced if a crash left one) -> write -> sync -> rename
+ * -> sync directory (pitfalls 1, 15). One caller at a time for a path. After an error the old content, or (only where the last
+ * step, LUM_ERR_SYNC, failed) the old or the new one, is there. */
 LUM_MUST_USE lum_status lum__fs_replace(struct lum__fs *fs, const char *path, const void *bytes, size_t byte_count);
 /* Reads a whole file of at most bytes_max (else LUM_ERR_CORRUPT) into a malloc'ed buffer that the caller frees. */
 LUM_MUST_USE lum_status lum__fs_read_all(struct lum__fs *fs, const char *path, size_t bytes_max, uint8_t **out, size_t *out_bytes);
 
 /* --- a file; every function may be called from any thread, concurrently --- */
 
-lum_status lum__file_close(struct lum__file *file); /* NULL is fine; result matters after writes */
+/* NULL is fine; the result matters after writes. Its locks end here. First reap what queues have in
+ * flight on it, and close the queues that hold it as their lock_file. */
+lum_status lum__file_close(struct lum__file *file);
 /* Reads until `bytes` or the end of file; *bytes_read says how many. EINTR and short reads are handled inside. */
 LUM_MUST_USE lum_status lum__file_read(struct lum__file *file, void *buffer, size_t bytes, uint64_t offset, size_t *bytes_read);
 LUM_MUST_USE lum_status lum__file_write(struct lum__file *file, const void *buffer, size_t bytes, uint64_t offset); /* all or error */
-LUM_MUST_USE lum_status lum__file_allocate(struct lum__file *file, uint64_t offset, uint64_t bytes); /* reserves blocks, extends the size */
+/* Reserves blocks and extends the size. Nobody may write beyond the old size meanwhile. */
+LUM_MUST_USE lum_status lum__file_allocate(struct lum__file *file, uint64_t offset, uint64_t bytes);
 LUM_MUST_USE lum_status lum__file_punch(struct lum__file *file, uint64_t offset, uint64_t bytes);    /* gives blocks back; where impossible, LUM_OK */
 LUM_MUST_USE lum_status lum__file_truncate(struct lum__file *file, uint64_t size_bytes);
 LUM_MUST_USE lum_status lum__file_sync(struct lum__file *file); /* fdatasync; a failure is final (LUM_ERR_SYNC), never call again */
 LUM_MUST_USE lum_status lum__file_info(struct lum__file *file, struct lum__file_info *out);
-static inline bool lum__file_is_direct(const struct lum__file *file) { return file->is_direct; }
+/* May turn from true to false at the first refused use, on any thread: hence atomic. */
+static inline bool lum__file_is_direct(const struct lum__file *file)
+{
+    return __atomic_load_n(&file->is_direct, __ATOMIC_RELAXED);
+}
 
 /* Locks one byte (open file description lock, plus a registry by device and inode for two opens in one process).
  * Never waits: LUM_ERR_BUSY at once. */
@@ -157,10 +174,13 @@ LUM_MUST_USE lum_status lum__io_submit_write(struct lum__io_queue *queue, struct
                                              uint64_t offset, uint64_t user);
 LUM_MUST_USE lum_status lum__io_submit_read(struct lum__io_queue *queue, struct lum__file *file, void *buffer, uint32_t bytes,
                                             uint64_t offset, uint64_t user);
-/* Waits for wait_count completions (0: only looks), returns up to out_max. A short write is a result below the length: the
+/* Waits for wait_count completions (at most as many as are in flight; 0: only looks), returns up to out_max. A short write is a result below the length: the
  * caller checks (lum__io_result_check). */
 LUM_MUST_USE lum_status lum__io_reap(struct lum__io_queue *queue, uint32_t wait_count, struct lum__io_completion *out,
                                      uint32_t out_max, uint32_t *out_count);
+/* LUM_OK if a completion moved all its bytes; else the failure, naming the file (a short count is LUM_ERR_IO). */
+LUM_MUST_USE lum_status lum__io_result_check(const struct lum__file *file, bool is_write, uint64_t offset, uint32_t bytes,
+                                             int64_t result);
 /* Reaps everything in flight, then closes. */
 void lum__io_close(struct lum__io_queue *queue);
 
