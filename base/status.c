@@ -86,6 +86,19 @@ lum_status lum__fail_at(const char *where_file, int where_line, lum_status statu
     return status;
 }
 
+void lum__error_set_line(uint64_t line) { last_error.line = line; }
+
+void lum__error_set_remedy(const char *format, ...)
+{
+    char remedy[sizeof last_error.remedy]; /* built aside, as above */
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(remedy, sizeof remedy, format, arguments);
+    va_end(arguments);
+    memcpy(last_error.remedy, remedy, sizeof remedy);
+}
+
 const struct lum__error *lum__error_last(void) { return &last_error; }
 
 void lum__error_restore(const struct lum__error *error)

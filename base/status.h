@@ -36,6 +36,7 @@ struct lum__error {
     const char *where_file; /* source file and line that detected it */
     int where_line;
     char message[512];      /* one sentence for a person */
+    char remedy[512];       /* what to do about it; "" where lum_last_error() should say what the status suggests */
 };
 
 /* Records a failure of this thread and returns status. os_errno 0 if no system call failed. file may be NULL. */
@@ -52,6 +53,11 @@ lum_status lum__fail_at(const char *where_file, int where_line, lum_status statu
     lum__fail_at(__FILE__, __LINE__, LUM_ERR_CORRUPT, 0, (file), (offset), (condition), __VA_ARGS__)
 
 lum_status lum__status_of_errno(int os_errno);
+
+/* Add to the failure that this thread has just recorded: the line of an input file, and what to do about it.
+ * (lum__fail_at clears both.) */
+void lum__error_set_line(uint64_t line);
+void lum__error_set_remedy(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 
 /* This thread's last failure; valid until the next one. Never NULL. */
 const struct lum__error *lum__error_last(void);

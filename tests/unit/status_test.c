@@ -38,6 +38,21 @@ static void fail_errno_says_the_system_reason(void **state)
     assert_string_equal(lum__error_last()->message, "cannot append: No space left on device");
 }
 
+static void line_and_remedy_belong_to_one_failure(void **state)
+{
+    (void)state;
+    (void)lum__fail(LUM_ERR_INPUT, "bad row");
+    lum__error_set_line(42);
+    lum__error_set_remedy("try %s", "this");
+    assert_int_equal(lum__error_last()->line, 42);
+    assert_string_equal(lum__error_last()->remedy, "try this");
+    assert_string_equal(lum__error_last()->message, "bad row");
+
+    (void)lum__fail(LUM_ERR_INPUT, "another");
+    assert_int_equal(lum__error_last()->line, 0);
+    assert_string_equal(lum__error_last()->remedy, "");
+}
+
 static void long_texts_are_cut_and_terminated(void **state)
 {
     char text[2000];
@@ -120,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fail_keeps_the_whole_story),
         cmocka_unit_test(fail_errno_says_the_system_reason),
+        cmocka_unit_test(line_and_remedy_belong_to_one_failure),
         cmocka_unit_test(long_texts_are_cut_and_terminated),
         cmocka_unit_test(a_message_may_quote_the_last_one),
         cmocka_unit_test(errors_are_per_thread_and_can_be_handed_over),
