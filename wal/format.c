@@ -50,7 +50,8 @@ _Static_assert(HEADER_CRC_AT + 4 == LUM__WAL_RECORD_HEADER_BYTES, "the header CR
 _Static_assert(RESERVED_AT + RESERVED_BYTES == HEADER_CRC_AT, "reserved bytes reach up to the header CRC");
 _Static_assert(SEGMENT_CRC_AT + 4 == LUM__HEADER_BYTES, "the segment header's CRC ends it");
 _Static_assert((int)SALT_AT == (int)LUM__HEADER_KIND_OFFSET, "the segment's own part follows the common part");
-_Static_assert(LUM__WAL_COMMIT_BYTES + LUM__WAL_LABEL_BYTES_MAX < 4096 - LUM__WAL_RECORD_HEADER_BYTES, "every record that we write fits one block");
+_Static_assert(LUM__WAL_COMMIT_BYTES + LUM__WAL_LABEL_BYTES_MAX < 4096 - LUM__WAL_RECORD_HEADER_BYTES,
+               "every record that we write fits one block");
 
 static const uint8_t MAGIC[4] = {'W', 'A', 'L', 'X'};
 
@@ -115,9 +116,11 @@ static bool predecessor_fits(const struct lum__wal_segment *segment)
     if (segment->origin == LUM__WAL_ORIGIN_FIRST)
         return segment->previous_number == 0 && segment->previous_end_offset == 0 && segment->previous_header_crc == 0;
     if (segment->previous_number == 0 || segment->previous_number >= segment->number) return false;
-    if (segment->previous_end_offset < LUM__BLOCK_BYTES || segment->previous_end_offset > LUM__WAL_SEGMENT_BYTES_MAX) return false;
+    if (segment->previous_end_offset < LUM__BLOCK_BYTES || segment->previous_end_offset > LUM__WAL_SEGMENT_BYTES_MAX)
+        return false;
     if (segment->origin == LUM__WAL_ORIGIN_ROTATION) /* behind a seal, which fills a block */
-        return segment->previous_end_offset % LUM__WAL_BATCH_ALIGNMENT == 0 && segment->previous_end_offset > LUM__BLOCK_BYTES;
+        return segment->previous_end_offset % LUM__WAL_BATCH_ALIGNMENT == 0 &&
+               segment->previous_end_offset > LUM__BLOCK_BYTES;
     return segment->previous_end_offset % 8 == 0;
 }
 
@@ -125,14 +128,15 @@ static bool predecessor_fits(const struct lum__wal_segment *segment)
  * (format.md section 3)  7. the origin is 1..3, and the zero bytes of its own part are zero (else unsupported); 8.
  * segment bytes is a multiple of 4,096 between 16 KiB and 1 GiB, the own number fits 32 bits; 9. the words about the
  * predecessor fit together. */
-lum_status lum__wal_segment_decode(const uint8_t block[4096], const uint8_t *store_id, uint64_t number, const char *file,
-                                   struct lum__wal_segment *out)
+lum_status lum__wal_segment_decode(const uint8_t block[4096], const uint8_t *store_id, uint64_t number,
+                                   const char *file, struct lum__wal_segment *out)
 {
     struct lum__file_header header;
     memset(out, 0, sizeof *out);
     LUM_TRY(lum__header_decode(block, LUM__FILE_WAL, store_id, number, file, &header));
     uint32_t origin = lum__get_u32(block + ORIGIN_AT);
-    if (origin < LUM__WAL_ORIGIN_FIRST || origin > LUM__WAL_ORIGIN_RECOVERY || !lum__is_zero(block + SEGMENT_ZERO_AT, 4) ||
+    if (origin < LUM__WAL_ORIGIN_FIRST || origin > LUM__WAL_ORIGIN_RECOVERY ||
+        !lum__is_zero(block + SEGMENT_ZERO_AT, 4) ||
         !lum__is_zero(block + SEGMENT_UNUSED_AT, SEGMENT_CRC_AT - SEGMENT_UNUSED_AT))
         return lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, file, 0, 7,
                             "the log segment's header holds something that this version does not know");
@@ -154,7 +158,8 @@ lum_status lum__wal_segment_decode(const uint8_t block[4096], const uint8_t *sto
         segment.segment_bytes % LUM__WAL_BATCH_ALIGNMENT != 0 || segment.number == 0 || segment.number > UINT32_MAX)
         return lum__corrupt(file, SEGMENT_BYTES_AT, 8, "the log segment's header gives an impossible size or number");
     if (!predecessor_fits(&segment))
-        return lum__corrupt(file, FIRST_SEQUENCE_AT, 9, "the log segment's header contradicts itself about its predecessor");
+        return lum__corrupt(file, FIRST_SEQUENCE_AT, 9,
+                            "the log segment's header contradicts itself about its predecessor");
     *out = segment;
     return LUM_OK;
 }
@@ -301,7 +306,8 @@ static enum lum__wal_look decode_commit(const uint8_t *payload, struct lum__wal_
     uint32_t extension_bytes = lum__get_u32(payload + 28);
     if (data_synced > 1 || extension_bytes != 0 || !lum__is_zero(payload + 26, 2) || !lum__is_zero(payload + 32, 8))
         return LUM__WAL_UNSUPPORTED;
-    if (label_bytes > LUM__WAL_LABEL_BYTES_MAX || out->payload_bytes != LUM__WAL_COMMIT_BYTES + label_bytes) return LUM__WAL_BAD;
+    if (label_bytes > LUM__WAL_LABEL_BYTES_MAX || out->payload_bytes != LUM__WAL_COMMIT_BYTES + label_bytes)
+        return LUM__WAL_BAD;
     if (memchr(payload + LUM__WAL_COMMIT_BYTES, 0, label_bytes) != NULL) return LUM__WAL_BAD;
     out->commit.chunk_count = lum__get_u64(payload);
     out->commit.lum_count = lum__get_u64(payload + 8);
@@ -355,7 +361,8 @@ static enum lum__wal_look decode_payload(const uint8_t *payload, struct lum__wal
  *
  *  1. at least 96 bytes are left in the segment and the first four are `WALX`;
  *  2. the header CRC, begun with the store UUID, matches;
- *  3. version is 1, the type is 1..8, no other flag than bit 0 is set and the reserved bytes are zero (else unsupported);
+ *  3. version is 1, the type is 1..8, no other flag than bit 0 is set and the reserved bytes are zero (else
+ * unsupported);
  *  4. segment number, offset and salt are those of the place it was read from;
  *  5. the sequence is the one expected there                                             (wal/reader.c);
  *  6. the payload has at most 2 MiB, and header and padded payload fit in what is left of the segment;
@@ -363,7 +370,8 @@ static enum lum__wal_look decode_payload(const uint8_t *payload, struct lum__wal
  *  8. the watermark is below the sequence and not below the watermark of the record before (wal/reader.c);
  *  9. the payload is of its type's form (3.2);
  * 10. if it is the last of its batch, the bytes up to the next multiple of 4,096 are zero. */
-enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_count, const struct lum__wal_segment *segment, uint64_t offset,
+enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_count,
+                                         const struct lum__wal_segment *segment, uint64_t offset,
                                          struct lum__wal_record *out, uint32_t *condition)
 {
     LUM_ASSERT(offset % 8 == 0 && offset >= LUM__BLOCK_BYTES);
@@ -372,7 +380,8 @@ enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_cou
     *condition = 0;
     uint64_t left = segment->segment_bytes - offset;
     if (byte_count < left) left = byte_count;
-    if (offset % LUM__WAL_BATCH_ALIGNMENT == 0 && lum__is_zero(bytes, left < LUM__BLOCK_BYTES ? left : LUM__BLOCK_BYTES))
+    if (offset % LUM__WAL_BATCH_ALIGNMENT == 0 &&
+        lum__is_zero(bytes, left < LUM__BLOCK_BYTES ? left : LUM__BLOCK_BYTES))
         return LUM__WAL_BLANK;
 
     *condition = 1;
@@ -387,7 +396,8 @@ enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_cou
         return LUM__WAL_UNSUPPORTED;
     decode_header(bytes, out);
     *condition = 4;
-    if (out->segment != segment->number || out->offset != offset || lum__get_u32(bytes + RECORD_SALT_AT) != segment->salt)
+    if (out->segment != segment->number || out->offset != offset ||
+        lum__get_u32(bytes + RECORD_SALT_AT) != segment->salt)
         return LUM__WAL_STALE;
     *condition = 6;
     if (out->payload_bytes > LUM__WAL_PAYLOAD_BYTES_MAX) return LUM__WAL_BAD;
@@ -396,7 +406,8 @@ enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_cou
     *condition = 7;
     const uint8_t *payload = bytes + LUM__WAL_RECORD_HEADER_BYTES;
     if (lum__get_u32(bytes + PAYLOAD_CRC_AT) != lum__crc32c(0, payload, out->payload_bytes)) return LUM__WAL_BAD;
-    if (!lum__is_zero(payload + out->payload_bytes, record_bytes - LUM__WAL_RECORD_HEADER_BYTES - out->payload_bytes)) return LUM__WAL_BAD;
+    if (!lum__is_zero(payload + out->payload_bytes, record_bytes - LUM__WAL_RECORD_HEADER_BYTES - out->payload_bytes))
+        return LUM__WAL_BAD;
     *condition = 9;
     enum lum__wal_look look = decode_payload(payload, out);
     if (look != LUM__WAL_VALID) return look;

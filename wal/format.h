@@ -96,24 +96,27 @@ LUM_MUST_USE lum_status lum__wal_segment_decode(const uint8_t block[4096], const
 
 /* Bytes of a record in a batch: header + payload, padded to 8. */
 uint32_t lum__wal_record_bytes(const struct lum__wal_record *record);
-/* Encodes for the place given in record->segment/offset under that segment's salt; sets payload_bytes and header_crc. Returns the bytes written. */
-uint32_t lum__wal_record_encode(struct lum__wal_record *record, const uint8_t store_id[16], uint32_t salt, uint8_t *out);
+/* Encodes for the place given in record->segment/offset under that segment's salt; sets payload_bytes and header_crc.
+ * Returns the bytes written. */
+uint32_t lum__wal_record_encode(struct lum__wal_record *record, const uint8_t store_id[16], uint32_t salt,
+                                uint8_t *out);
 /* Sets the flag "last of its batch" in an encoded record and returns its new header CRC. */
 uint32_t lum__wal_record_mark_last(uint8_t *bytes, const uint8_t store_id[16]);
 
 /* What the record check says of bytes at an offset. */
 enum lum__wal_look {
     LUM__WAL_VALID,
-    LUM__WAL_BLANK,      /* the whole 4 KiB block there is zero (never written) */
-    LUM__WAL_STALE,      /* header of a record for another segment, offset or salt: left from an earlier use of the file */
-    LUM__WAL_BAD,        /* not a valid record */
+    LUM__WAL_BLANK, /* the whole 4 KiB block there is zero (never written) */
+    LUM__WAL_STALE, /* header of a record for another segment, offset or salt: left from an earlier use of the file */
+    LUM__WAL_BAD,   /* not a valid record */
     LUM__WAL_UNSUPPORTED /* CRC right, number unknown */
 };
 /* Conditions 1-4, 6, 7, 9, 10 (format.md 3.1; 5 and 8, the order among records, are the reader's to check): bytes
  * from `offset` of the segment on, byte_count of them available. *condition: the first that fails, 0 if valid or
  * blank. *out holds the header's fields if the header was readable (VALID, STALE, and BAD from condition 6 on), else
  * zeros. */
-enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_count, const struct lum__wal_segment *segment, uint64_t offset,
+enum lum__wal_look lum__wal_record_check(const uint8_t *bytes, uint64_t byte_count,
+                                         const struct lum__wal_segment *segment, uint64_t offset,
                                          struct lum__wal_record *out, uint32_t *condition);
 /* Where the record behind this one begins: the next multiple of 8 within a batch, of 4,096 behind its last. */
 uint64_t lum__wal_record_end(const struct lum__wal_record *record);

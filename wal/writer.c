@@ -130,7 +130,8 @@ static void set_end(struct lum__wal_writer *writer, uint64_t sequence, uint64_t 
 static lum_status new_segment(struct lum__wal_writer *writer, enum lum__wal_origin origin,
                               const struct lum__log_position *previous, struct lum__wal_segment *out)
 {
-    if (writer->next_segment > UINT32_MAX) return lum__fail(LUM_ERR_UNSUPPORTED, "the log has run out of segment numbers");
+    if (writer->next_segment > UINT32_MAX)
+        return lum__fail(LUM_ERR_UNSUPPORTED, "the log has run out of segment numbers");
     *out = (struct lum__wal_segment){
         .number = writer->next_segment++, /* also when making it fails: a number is tried once */
         .epoch = writer->epoch,
@@ -149,8 +150,8 @@ static lum_status new_segment(struct lum__wal_writer *writer, enum lum__wal_orig
     return LUM_OK;
 }
 
-lum_status lum__wal_writer_start(const struct lum__wal_writer_options *options, const struct lum__log_position *position,
-                                 struct lum__wal_writer **out)
+lum_status lum__wal_writer_start(const struct lum__wal_writer_options *options,
+                                 const struct lum__log_position *position, struct lum__wal_writer **out)
 {
     struct lum__wal_writer *writer = NULL;
     struct lum__log_position previous = *position;
@@ -265,9 +266,9 @@ static lum_status rotate(struct lum__wal_writer *writer)
         .segment = writer->segment.number, .offset = writer->offset + SEAL_ROOM_BYTES, .sequence = seal.sequence};
     lum_status status = new_segment(writer, LUM__WAL_ORIGIN_ROTATION, &end, &successor);
     if (status != LUM_OK) return die(writer, status);
-    build_seal(writer, &successor, &seal, block);                           /* S1 */
+    build_seal(writer, &successor, &seal, block); /* S1 */
     successor.previous_header_crc = seal.header_crc;
-    status = make_successor(writer, &successor, &file);                     /* S2 */
+    status = make_successor(writer, &successor, &file);                           /* S2 */
     if (status == LUM_ERR_NO_SPACE || status == LUM_ERR_NO_MEMORY) return status; /* nothing refers to what was tried */
     if (status != LUM_OK) return die(writer, status);
     status = lum__file_write(writer->file, block, SEAL_ROOM_BYTES, writer->offset); /* S3 */
@@ -373,7 +374,8 @@ static lum_status recycle_one(struct lum__wal_writer *writer, uint64_t number, b
     lum__wal_path(number, path);
     lum_status status = lum__log_segment_open(writer->fs, writer->store_id, number, LUM__OPEN_READ, &segment, &file);
     if (status == LUM_ERR_FOREIGN) return LUM_OK; /* another store's: not ours to remove */
-    bool is_spare = status == LUM_OK && keep_spare && writer->spare == 0 && is_fit_for_recycling(writer, &segment, file);
+    bool is_spare =
+        status == LUM_OK && keep_spare && writer->spare == 0 && is_fit_for_recycling(writer, &segment, file);
     (void)lum__file_close(file);
     if (is_spare) {
         writer->spare = number;
