@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
 #include "lum/lum.h"
 #include "recovery/decide.h"
+#include "recovery/replay.h"
 #include "recovery/state.h"
 #include "storage/catalogue.h"
 #include "storage/file.h"
@@ -31,19 +33,26 @@ struct lum__plan {
     uint64_t checkpoint_newest_found;     /* highest N in the directory, readable or not */
     bool fell_back;                       /* the newest checkpoint was damaged; the older one and its log were used */
     struct lum__catalogue *catalogue;     /* owned until taken */
-    struct lum__open_transaction *open;   /* not committed at the end: rolled back */
-    size_t open_count;
+    struct lum__replay *replay;           /* what the log behind the checkpoint says; commits[0 .. commit_count) are in the catalogue */
+    size_t commit_count;
     struct lum__log_position end;         /* behind the last accepted record (before a cut commit, if there was one) */
     struct lum__wal_evidence evidence;
     struct lum__decision decision;
     bool needs_recovery;                  /* the end was not clean */
     uint64_t durable_sequence;            /* that can be proven: the end after a clean close, else the highest watermark */
     uint64_t next_data_segment, next_wal_segment;
+    struct lum__error problem;            /* the first thing wrong, with file, offset and condition; status LUM_OK if nothing is */
+    struct lum__error checkpoint_problem; /* with fell_back: what is wrong with the newest checkpoint */
     lum_recovery_data report;
 };
 
-/* LUM_OK also where the verdict is refuse (the caller looks at plan->decision). Errors: no valid checkpoint, I/O, damage of STATE. */
+/* LUM_OK also where the verdict is refuse (the caller looks at plan->decision; the catalogue then holds what is intact, as a prefix of
+ * commit order, so that it can be read). Errors: no valid checkpoint, I/O, damage of STATE. Beside a live writer it tries again
+ * where a file vanished under it. */
 LUM_MUST_USE lum_status lum__plan_make(struct lum__fs *fs, const struct lum__plan_options *options, struct lum__plan *out);
+/* The same under a given STATE (for verify, where the real one is damaged). */
+LUM_MUST_USE lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_options *options, const struct lum__state *state,
+                                             struct lum__plan *out);
 void lum__plan_fini(struct lum__plan *plan);
 
 /* What an open store consists of, below the threads. */
@@ -60,6 +69,10 @@ struct lum__parts {
     struct lum__log_position checkpoint_position;
     uint64_t older_checkpoint_number; /* 0: none */
     struct lum__log_position older_checkpoint_position;
+    uint64_t checkpoint_number_max;      /* highest ever seen; the next one is above it */
+    uint64_t checkpoint_commit_sequence; /* last commit in the newest: a later checkpoint must not hold less */
+    uint64_t checkpoint_lum_count;
+    uint64_t wal_segment_bytes;
     lum_recovery_data report;
 };
 
@@ -69,13 +82,22 @@ struct lum__parts {
 LUM_MUST_USE lum_status lum__parts_open(struct lum__fs *fs, const lum_options *options, uint32_t workers, uint64_t memory_bytes_max,
                                         struct lum__parts *out);
 /* Takes a checkpoint: the caller has stopped appending. Syncs the data segments in `dirty` and the log, writes checkpoint-N, logs and syncs a checkpoint
- * record, removes all checkpoints but the two newest, recycles log behind the older one (when no reader holds byte 1 of lock_file).
- * open: transactions in progress. */
+ * record, removes all checkpoints but the two newest, recycles log behind the older one (only while no reader holds byte 1 of lock_file; with
+ * lock_file NULL nothing is removed). open: transactions in progress. The batch of parts->writer must be empty, and every commit in the log published
+ * in parts->catalogue. LUM_ERR_NO_SPACE: the store goes on as before, take one again later. Any other failure: poison. */
 LUM_MUST_USE lum_status lum__parts_checkpoint(struct lum__parts *parts, struct lum__file *lock_file, const struct lum__open_transaction *open,
                                               size_t open_count, const uint64_t *dirty_segments, size_t dirty_count);
-/* Clean close: checkpoint, trim, clean mark. On a failure nothing is marked clean. Releases everything whatever the status. */
+/* Clean close: syncs the data of all commits since the last checkpoint and the log, checkpoint, trim, clean mark. No transaction is open any more. On a
+ * failure nothing is marked clean. Releases everything whatever the status. */
 lum_status lum__parts_close_clean(struct lum__parts *parts, struct lum__file *lock_file);
 /* Releases everything without marking clean (after poison). */
 void lum__parts_abandon(struct lum__parts *parts);
+
+/* A person asks to try again (lum recover) a store that is in state failed: attempts 0, state crash_detected. The next opening judges it anew, and
+ * refuses again if the evidence is the same. The caller holds the lock. LUM_OK and nothing done in any other state. */
+LUM_MUST_USE lum_status lum__parts_retry(struct lum__fs *fs);
+/* Options of a log writer for a store with these options (defaults filled in). */
+void lum__parts_writer_options(struct lum__fs *fs, const lum_options *options, const struct lum__state *state, uint64_t next_segment,
+                               struct lum__wal_writer_options *out);
 
 #endif

@@ -1,0 +1,258 @@
+/* recovery/state.c - STATE to and from bytes (format.md section 2), and the lock. */
+#include "recovery/state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "storage/header.h"
+
+enum {
+    AT_STATE = 80,
+    AT_CLEAN = 84,
+    AT_ATTEMPTS = 88,
+    AT_ATTEMPTS_MAX = 92,
+    AT_CLEAN_CHECKPOINT = 96,
+    AT_CLEAN_SEGMENT = 104,
+    AT_CLEAN_OFFSET = 112,
+    AT_CLEAN_SEQUENCE = 120,
+    AT_CRASH_TIMESTAMP = 128,
+    AT_RECOVERY_TIMESTAMP = 136,
+    AT_RECOVERY_COUNT = 144,
+    AT_PID = 152,
+    AT_ZERO = 160,
+    AT_ERROR = 256,
+    ERROR_BYTES = 248,
+    AT_END_ZERO = 504,
+    LOCK_TEXT_BYTES = 64,
+    LOCK_WAIT_MS = 5000,
+    LOCK_PAUSE_MS = 20,
+};
+
+static const char state_path[] = "STATE";
+
+/* ---------------------------------------------------------------------------------------------------- STATE */
+
+/* The CRC is right, so these bytes were meant: they come from a later version. */
+static lum_status unsupported(uint64_t offset, uint32_t condition, const char *what)
+{
+    return lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, state_path, offset, condition,
+                        "%s: written by a later version of lum", what);
+}
+
+static lum_status check_form(const uint8_t *block)
+{
+    if (lum__get_u32(block + AT_STATE) > LUM_STATE_FAILED) return unsupported(AT_STATE, 8, "the state is not one of 0..4");
+    if (lum__get_u32(block + AT_CLEAN) > 1) return unsupported(AT_CLEAN, 8, "the clean mark is neither 0 nor 1");
+    if (!lum__is_zero(block + AT_ZERO, AT_ERROR - AT_ZERO)) return unsupported(AT_ZERO, 6, "reserved bytes are not zero");
+    if (!lum__is_zero(block + AT_END_ZERO, 4)) return unsupported(AT_END_ZERO, 6, "reserved bytes are not zero");
+    size_t length = strnlen((const char *)block + AT_ERROR, ERROR_BYTES);
+    if (!lum__is_zero(block + AT_ERROR + length, ERROR_BYTES - length))
+        return unsupported(AT_ERROR + length, 6, "the error details are not zero-padded");
+    return LUM_OK;
+}
+
+lum_status lum__state_decode(const uint8_t *bytes, size_t byte_count, struct lum__state *out)
+{
+    memset(out, 0, sizeof *out);
+    if (byte_count != LUM__BLOCK_BYTES)
+        return lum__corrupt(state_path, byte_count < LUM__BLOCK_BYTES ? byte_count : LUM__BLOCK_BYTES, 7,
+                            "STATE has %zu bytes instead of %d", byte_count, LUM__BLOCK_BYTES);
+    struct lum__file_header header;
+    LUM_TRY(lum__header_decode(bytes, LUM__FILE_STATE, NULL, 0, state_path, &header));
+    if (header.number != 0) return lum__corrupt(state_path, 56, 5, "STATE carries the number of another file");
+    LUM_TRY(check_form(bytes));
+    memcpy(out->store_id, header.store_id, sizeof out->store_id);
+    out->epoch = header.epoch;
+    out->timestamp = header.timestamp;
+    out->features_ignore = header.features_ignore;
+    out->features_read_only = header.features_read_only;
+    out->state = (enum lum_store_state)lum__get_u32(bytes + AT_STATE);
+    out->is_clean = lum__get_u32(bytes + AT_CLEAN) == 1;
+    out->attempts = lum__get_u32(bytes + AT_ATTEMPTS);
+    out->attempts_max = lum__get_u32(bytes + AT_ATTEMPTS_MAX);
+    out->clean_checkpoint = lum__get_u64(bytes + AT_CLEAN_CHECKPOINT);
+    out->clean_segment = lum__get_u64(bytes + AT_CLEAN_SEGMENT);
+    out->clean_offset = lum__get_u64(bytes + AT_CLEAN_OFFSET);
+    out->clean_sequence = lum__get_u64(bytes + AT_CLEAN_SEQUENCE);
+    out->crash_timestamp = lum__get_u64(bytes + AT_CRASH_TIMESTAMP);
+    out->recovery_timestamp = lum__get_u64(bytes + AT_RECOVERY_TIMESTAMP);
+    out->recovery_count = lum__get_u64(bytes + AT_RECOVERY_COUNT);
+    out->pid = lum__get_u64(bytes + AT_PID);
+    memcpy(out->error_details, bytes + AT_ERROR, ERROR_BYTES);
+    return LUM_OK;
+}
+
+static void encode_state(const struct lum__state *state, uint8_t block[LUM__BLOCK_BYTES])
+{
+    struct lum__file_header header = {.kind = LUM__FILE_STATE,
+                                      .epoch = state->epoch,
+                                      .timestamp = state->timestamp,
+                                      .features_ignore = state->features_ignore,
+                                      .features_read_only = state->features_read_only};
+    memcpy(header.store_id, state->store_id, sizeof header.store_id);
+    lum__header_encode(&header, block);
+    lum__put_u32(block + AT_STATE, (uint32_t)state->state);
+    lum__put_u32(block + AT_CLEAN, state->is_clean);
+    lum__put_u32(block + AT_ATTEMPTS, state->attempts);
+    lum__put_u32(block + AT_ATTEMPTS_MAX, state->attempts_max);
+    lum__put_u64(block + AT_CLEAN_CHECKPOINT, state->clean_checkpoint);
+    lum__put_u64(block + AT_CLEAN_SEGMENT, state->clean_segment);
+    lum__put_u64(block + AT_CLEAN_OFFSET, state->clean_offset);
+    lum__put_u64(block + AT_CLEAN_SEQUENCE, state->clean_sequence);
+    lum__put_u64(block + AT_CRASH_TIMESTAMP, state->crash_timestamp);
+    lum__put_u64(block + AT_RECOVERY_TIMESTAMP, state->recovery_timestamp);
+    lum__put_u64(block + AT_RECOVERY_COUNT, state->recovery_count);
+    lum__put_u64(block + AT_PID, state->pid);
+    memcpy(block + AT_ERROR, state->error_details, strnlen(state->error_details, ERROR_BYTES));
+    lum__header_seal(block);
+}
+
+lum_status lum__state_read(struct lum__fs *fs, struct lum__state *out)
+{
+    memset(out, 0, sizeof *out);
+    uint8_t *bytes = NULL;
+    size_t byte_count = 0;
+    LUM_TRY(lum__fs_read_all(fs, state_path, 2 * LUM__BLOCK_BYTES, &bytes, &byte_count));
+    lum_status status = lum__state_decode(bytes, byte_count, out);
+    free(bytes);
+    return status;
+}
+
+lum_status lum__state_check_writable(const struct lum__state *state)
+{
+    if (state->features_read_only == 0) return LUM_OK;
+    return lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, state_path, 40, 3,
+                        "the store has features (0x%llx) of a later version of lum that this version may only read",
+                        (unsigned long long)state->features_read_only);
+}
+
+lum_status lum__state_write(struct lum__fs *fs, struct lum__state *state)
+{
+    LUM_ASSERT(state->epoch > 0);
+    LUM_ASSERT(state->state <= LUM_STATE_FAILED);
+    uint8_t block[LUM__BLOCK_BYTES];
+    state->timestamp = lum__clock_wall_ns();
+    state->pid = (uint64_t)getpid();
+    encode_state(state, block);
+    return lum__fs_replace(fs, state_path, block, sizeof block);
+}
+
+void lum__state_explain(struct lum__state *state, const char *sentence)
+{
+    memset(state->error_details, 0, sizeof state->error_details);
+    size_t length = strnlen(sentence, ERROR_BYTES);
+    if (length == ERROR_BYTES) { /* never half a UTF-8 character */
+        while (length > 0 && ((unsigned char)sentence[length] & 0xc0) == 0x80) length--;
+    }
+    memcpy(state->error_details, sentence, length);
+}
+
+/* ----------------------------------------------------------------------------------------------------- LOCK */
+
+static void pause_ms(unsigned ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+/* The pid in the text of LOCK, 0 if there is none. It is a message: whether the store is in use is told by the lock alone. */
+static uint64_t lock_text_pid(struct lum__file *lock_file)
+{
+    char text[LOCK_TEXT_BYTES + 1] = {0};
+    size_t bytes = 0;
+    if (lum__file_read(lock_file, text, LOCK_TEXT_BYTES, 0, &bytes) != LUM_OK) return 0;
+    text[bytes] = 0;
+    const char *at = strstr(text, "pid ");
+    return at ? strtoull(at + 4, NULL, 10) : 0;
+}
+
+static void lock_text_write(struct lum__file *lock_file)
+{
+    char text[LOCK_TEXT_BYTES + 1];
+    int length = snprintf(text, sizeof text, "writer pid %ld", (long)getpid());
+    memset(text + length, ' ', (size_t)(LOCK_TEXT_BYTES - length));
+    text[LOCK_TEXT_BYTES - 1] = '\n';
+    lum_status status = lum__file_write(lock_file, text, LOCK_TEXT_BYTES, 0);
+    (void)status; /* a full disk must not keep the message's owner out */
+}
+
+/* Dead to us may be alive in another pid namespace: that only costs the wait, never the lock. */
+static bool process_is_dead(uint64_t pid)
+{
+    return pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+static lum_status open_lock_file(struct lum__fs *fs, unsigned flags, struct lum__file **out)
+{
+    lum_status status = lum__fs_open_file(fs, "LOCK", flags, out);
+    if (status != LUM_ERR_NOT_FOUND) return status;
+    struct lum__file *state_file = NULL;
+    if (lum__fs_open_file(fs, state_path, LUM__OPEN_READ, &state_file) == LUM_OK) {
+        lum__file_close(state_file);
+        return lum__corrupt("LOCK", LUM_NO_OFFSET, 0,
+                            "the store has no LOCK file; if no lum process has it open, make an empty file of this name");
+    }
+    return lum__fail(LUM_ERR_NOT_FOUND, "there is no lum store here");
+}
+
+lum_status lum__store_lock(struct lum__fs *fs, struct lum__file **lock_file)
+{
+    *lock_file = NULL;
+    struct lum__file *file = NULL;
+    LUM_TRY(open_lock_file(fs, LUM__OPEN_WRITE, &file));
+    lum_status status = LUM_OK;
+    uint64_t pid = 0;
+    for (unsigned waited_ms = 0;; waited_ms += LOCK_PAUSE_MS) {
+        status = lum__file_lock(file, LUM__LOCK_BYTE_WRITER, LUM__LOCK_EXCLUSIVE);
+        if (status != LUM_ERR_BUSY) break;
+        pid = lock_text_pid(file);
+        if (!process_is_dead(pid) || waited_ms >= LOCK_WAIT_MS) break;
+        pause_ms(LOCK_PAUSE_MS);
+    }
+    if (status == LUM_OK) {
+        lock_text_write(file);
+        *lock_file = file;
+        return LUM_OK;
+    }
+    lum__file_close(file);
+    if (status == LUM_ERR_BUSY && pid != 0)
+        return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing (pid %llu)", (unsigned long long)pid);
+    if (status == LUM_ERR_BUSY) return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing");
+    return status;
+}
+
+lum_status lum__store_lock_shared(struct lum__fs *fs, struct lum__file **lock_file, bool *writer_alive)
+{
+    *lock_file = NULL;
+    *writer_alive = false;
+    struct lum__fs_features features;
+    lum__fs_features(fs, &features);
+    struct lum__file *file = NULL;
+    lum_status status = lum__fs_open_file(fs, "LOCK", LUM__OPEN_READ, &file);
+    if (status == LUM_ERR_NOT_FOUND) return LUM_OK; /* a copy without it; verify says so */
+    LUM_TRY(status);
+    for (unsigned waited_ms = 0;; waited_ms += LOCK_PAUSE_MS) {
+        status = lum__file_lock(file, LUM__LOCK_BYTE_READERS, LUM__LOCK_SHARED);
+        if (status != LUM_ERR_BUSY || waited_ms >= LOCK_WAIT_MS) break;
+        pause_ms(LOCK_PAUSE_MS);
+    }
+    if (status == LUM_OK) {
+        status = lum__file_lock_holder(file, LUM__LOCK_BYTE_WRITER, writer_alive);
+        if (status == LUM_OK) {
+            *lock_file = file;
+            return LUM_OK;
+        }
+    }
+    lum__file_close(file);
+    if (status != LUM_ERR_BUSY && features.read_only) return LUM_OK; /* nobody can write there */
+    return status;
+}
