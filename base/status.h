@@ -51,6 +51,9 @@ lum_status lum__fail_at(const char *where_file, int where_line, lum_status statu
 /* Damage on disk. The only way a LUM_ERR_CORRUPT is made: it names file, offset and format.md's condition number. */
 #define lum__corrupt(file, offset, condition, ...)                                                                     \
     lum__fail_at(__FILE__, __LINE__, LUM_ERR_CORRUPT, 0, (file), (offset), (condition), __VA_ARGS__)
+/* Intact, but written by a later version (a valid CRC over a number or a feature that is not known here). */
+#define lum__unsupported(file, offset, condition, ...)                                                                 \
+    lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, (file), (offset), (condition), __VA_ARGS__)
 
 lum_status lum__status_of_errno(int os_errno);
 

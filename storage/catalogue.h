@@ -42,13 +42,14 @@ struct lum__catalogue_version {
 LUM_MUST_USE lum_status lum__catalogue_create(struct lum__catalogue **out);
 void lum__catalogue_destroy(struct lum__catalogue *catalogue); /* no pins may be left */
 /* Appends one committed transaction and its chunks (any order; sorted by ordinal here; commit_sequence is set here) and publishes
- * atomically. Checks that count, rows and combined digest are the transaction's, else LUM_ERR_CORRUPT and nothing happens. */
+ * atomically. Checks that count, rows and combined digest are the transaction's and that its sequence is behind the last one, else
+ * LUM_ERR_CORRUPT and nothing happens. The label is copied. */
 LUM_MUST_USE lum_status lum__catalogue_commit(struct lum__catalogue *catalogue, const struct lum__transaction *transaction,
                                               struct lum__chunk_entry *chunks, size_t chunk_count);
 /* The newest version, pinned. Any thread. */
 const struct lum__catalogue_version *lum__catalogue_pin(struct lum__catalogue *catalogue);
 void lum__catalogue_unpin(struct lum__catalogue *catalogue, const struct lum__catalogue_version *version);
-/* The committed transaction of a label, NULL if none. Lent while the catalogue lives. Any thread. */
+/* The newest committed transaction of a label, NULL if none. Lent while the catalogue lives. Any thread. */
 const struct lum__transaction *lum__catalogue_find_label(struct lum__catalogue *catalogue, const char *label);
 
 /* Digest of chunks in order: combine of their lum digests. */

@@ -23,7 +23,28 @@ enum {
     LUM__CHUNK_DIRECTORY_ENTRY_BYTES = 72,
     LUM__CHUNK_ENTRY_BYTES = 128,
     LUM__CHUNK_PAGES_MAX = 256,
+    /* header and directory of the most pages: a page never begins behind it, so that one read of this size finds all of both */
+    LUM__CHUNK_DIRECTORY_BYTES_MAX = LUM__CHUNK_HEADER_BYTES + LUM__CHUNK_PAGES_MAX * LUM__CHUNK_DIRECTORY_ENTRY_BYTES,
 };
+
+/* The range that leaves no row out. */
+#define LUM__RANGE_ALL ((struct lum__range){0, UINT64_MAX, 0, UINT64_MAX, INT32_MIN, INT32_MAX, INT32_MIN, INT32_MAX})
+
+/* May something within a hold a row of b? */
+static inline bool lum__range_overlaps(const struct lum__range *a, const struct lum__range *b)
+{
+    return a->id_min <= b->id_max && b->id_min <= a->id_max && a->timestamp_min <= b->timestamp_max &&
+           b->timestamp_min <= a->timestamp_max && a->x_min <= b->x_max && b->x_min <= a->x_max && a->y_min <= b->y_max &&
+           b->y_min <= a->y_max;
+}
+
+/* Is every row of `inner` a row of `outer`? */
+static inline bool lum__range_contains(const struct lum__range *outer, const struct lum__range *inner)
+{
+    return outer->id_min <= inner->id_min && inner->id_max <= outer->id_max && outer->timestamp_min <= inner->timestamp_min &&
+           inner->timestamp_max <= outer->timestamp_max && outer->x_min <= inner->x_min && inner->x_max <= outer->x_max &&
+           outer->y_min <= inner->y_min && inner->y_max <= outer->y_max;
+}
 
 /* What log and catalogue know of a chunk. 112 bytes in memory. */
 struct lum__chunk_entry {
@@ -41,7 +62,7 @@ struct lum__chunk_entry {
 _Static_assert(sizeof(struct lum__chunk_entry) <= 128, "design 5.5: at most 128 bytes a chunk");
 
 void lum__chunk_entry_encode(const struct lum__chunk_entry *entry, uint8_t out[LUM__CHUNK_ENTRY_BYTES]);
-/* Checks form and limits (format.md 4, 5.1), not the chunk. */
+/* Checks form and limits (format.md 5.1: 1-5), not the chunk. `file` is where the entry was read, at file_offset. */
 LUM_MUST_USE lum_status lum__chunk_entry_decode(const uint8_t in[LUM__CHUNK_ENTRY_BYTES], const char *file, uint64_t file_offset,
                                                 struct lum__chunk_entry *out);
 
@@ -60,7 +81,7 @@ struct lum__chunk_builder {
     struct lum__range range;
 };
 void lum__chunk_begin(struct lum__chunk_builder *builder, uint8_t *buffer, uint32_t row_count_max, struct lum__page_scratch *scratch);
-/* Appends one page (1..4096 rows). A bad row: LUM_ERR_INPUT with the row's index and fault in *summary, the chunk is unchanged. */
+/* Appends one page (1..4096 rows; at most page_capacity pages, so a chunk is only filled up by full pages). A bad row: LUM_ERR_INPUT with the row's index and fault in *summary, the chunk is unchanged. */
 LUM_MUST_USE lum_status lum__chunk_add_rows(struct lum__chunk_builder *builder, const lum_t *rows, uint32_t row_count, bool has_checksum,
                                             struct lum__page_summary *summary);
 LUM_MUST_USE lum_status lum__chunk_add_columns(struct lum__chunk_builder *builder, const lum_columns *columns, uint32_t row_count,
@@ -79,11 +100,12 @@ struct lum__page_entry {
     struct lum__range range;
 };
 
-/* Checks header and directory (format.md 4: 1-6) in `bytes` (at least header and directory) against the entry. `file` is for messages. */
+/* Bytes of a chunk's beginning that hold its header and directory (so that they can be read alone); multiple of 4,096. */
+uint32_t lum__chunk_directory_bytes(const struct lum__chunk_entry *entry);
+/* Checks header and directory (format.md 4: 1-6) in `bytes` (at least lum__chunk_directory_bytes) against the entry. `file` is for
+ * messages. */
 LUM_MUST_USE lum_status lum__chunk_check_directory(const uint8_t *bytes, size_t byte_count, const uint8_t store_id[16],
                                                    const struct lum__chunk_entry *entry, const char *file, uint32_t *page_count);
-/* Bytes of header and directory of a chunk of this entry (so that they can be read alone), 4 KiB rounded. */
-uint32_t lum__chunk_directory_bytes(uint32_t row_count);
 /* The page entry at index of a checked chunk. */
 void lum__chunk_page(const uint8_t *bytes, uint32_t index, struct lum__page_entry *out);
 /* Page CRC, then decode and digest (7, 8). page points at its bytes. Fails with lum__corrupt(file, chunk offset + ...). */
@@ -92,6 +114,12 @@ LUM_MUST_USE lum_status lum__chunk_decode_page(const uint8_t *page, const struct
 LUM_MUST_USE lum_status lum__chunk_decode_page_columns(const uint8_t *page, const struct lum__page_entry *page_entry,
                                                        const struct lum__chunk_entry *entry, struct lum__page_scratch *scratch,
                                                        const char *file, lum_columns *columns);
+/* As lum__chunk_decode_page, and the page's minima and maxima are those of the directory. */
+LUM_MUST_USE lum_status lum__chunk_check_page(const uint8_t *page, const struct lum__page_entry *page_entry, const struct lum__chunk_entry *entry,
+                                              struct lum__page_scratch *scratch, const char *file, lum_t *rows);
+/* Condition 9: byte_count bytes of padding, which lie chunk_offset behind the chunk's start, are zero. */
+LUM_MUST_USE lum_status lum__chunk_check_padding(const uint8_t *at, size_t byte_count, uint32_t chunk_offset,
+                                                 const struct lum__chunk_entry *entry, const char *file);
 /* Everything (1-9) of a whole chunk in memory. */
 LUM_MUST_USE lum_status lum__chunk_check(const uint8_t *bytes, const uint8_t store_id[16], const struct lum__chunk_entry *entry,
                                          struct lum__page_scratch *scratch, lum_t *rows_of_a_page, const char *file);
