@@ -152,6 +152,7 @@ lum_status lum__wal_segment_decode(const uint8_t block[4096], const uint8_t *sto
         .previous_sequence = lum__get_u64(block + PREVIOUS_SEQUENCE_AT),
         .previous_header_crc = lum__get_u32(block + PREVIOUS_CRC_AT),
         .segment_bytes = lum__get_u64(block + SEGMENT_BYTES_AT),
+        .features_read_only = header.features_read_only,
     };
     memcpy(segment.store_id, header.store_id, sizeof segment.store_id);
     if (segment.segment_bytes < LUM__WAL_SEGMENT_BYTES_MIN || segment.segment_bytes > LUM__WAL_SEGMENT_BYTES_MAX ||

@@ -50,6 +50,7 @@ struct lum__wal_segment {
     uint64_t previous_sequence;
     uint32_t previous_header_crc;
     uint64_t segment_bytes;
+    uint64_t features_read_only; /* unknown ones: not 0 means that this version must not write here */
 };
 
 /* A log record, decoded. What the type does not have is zero. */

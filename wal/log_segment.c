@@ -117,6 +117,11 @@ lum_status lum__log_segment_open(struct lum__fs *fs, const uint8_t *store_id, ui
         goto out;
     }
     LUM_TRY_OUT(lum__wal_segment_decode(block, store_id, number, path, segment));
+    if ((flags & LUM__OPEN_WRITE) != 0 && segment->features_read_only != 0) {
+        status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, path, 0, 3,
+                              "the log segment has features that this version may read, but not write");
+        goto out;
+    }
     *out = file;
 out:
     if (status != LUM_OK) {

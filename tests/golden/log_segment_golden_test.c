@@ -1,0 +1,193 @@
+/* Proves that the bytes of a log segment have not changed: the worked example of docs/format.md (section 3.4), which is
+ * tests/golden/log_segment.hex, is what the encoder writes today, is read back field by field, and stands in the
+ * document word for word. `golden_log_segment_test --write` prints the example. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "storage/header.h"
+#include "wal/format.h"
+
+enum { SEGMENT_BYTES = 16384, SALT = 0x5a17c0de, RECORD_COUNT = 5, LINE_BYTES = 16 };
+#define FIRST_TRANSACTION ((1ull << 40) + 1)
+#define NOON 1700000000000000000u
+
+static const struct lum__wal_segment segment = {
+    .store_id = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff},
+    .number = 1,
+    .epoch = 1,
+    .timestamp = NOON,
+    .salt = SALT,
+    .origin = LUM__WAL_ORIGIN_FIRST,
+    .first_sequence = 1,
+    .segment_bytes = SEGMENT_BYTES,
+};
+
+/* Three batches: a transaction of one chunk; a watermark, written before the log went to sleep; the seal. */
+static void fill_records(struct lum__wal_record records[RECORD_COUNT])
+{
+    memset(records, 0, RECORD_COUNT * sizeof *records);
+    records[0].type = LUM__WAL_BEGIN;
+    records[0].offset = 4096;
+    records[1].type = LUM__WAL_CHUNK;
+    records[1].offset = 4096 + 96;
+    records[1].count = 100;
+    records[1].chunk = (struct lum__chunk_entry){
+        .segment = 1, .offset = 4096, .byte_count = 4096, .row_count = 100, .digest = 0xd16e57ed,
+        .lum_digest = 0x10adba5e, .ordinal = 0, .transaction_id = FIRST_TRANSACTION,
+        .range = {.id_min = 1, .id_max = 100, .timestamp_min = NOON, .timestamp_max = NOON + 99,
+                  .x_min = -50, .x_max = 49, .y_min = 0, .y_max = 7}};
+    records[2].type = LUM__WAL_COMMIT;
+    records[2].offset = 4096 + 96 + 96 + 128;
+    records[2].count = 100;
+    records[2].commit.chunk_count = 1;
+    records[2].commit.lum_count = 100;
+    records[2].commit.digest = 0x10adba5e;
+    records[2].commit.data_synced = true;
+    records[2].commit.label_bytes = 4;
+    memcpy(records[2].commit.label, "demo", 4);
+    records[2].is_last_of_batch = true;
+    records[3].type = LUM__WAL_WATERMARK;
+    records[3].offset = 8192;
+    records[3].watermark = 3;
+    records[3].is_last_of_batch = true;
+    records[4].type = LUM__WAL_SEAL;
+    records[4].offset = 12288;
+    records[4].watermark = 4;
+    records[4].count = 2;
+    records[4].seal.successor = 2;
+    records[4].seal.successor_salt = 0x0ddba115;
+    records[4].is_last_of_batch = true;
+    for (uint32_t i = 0; i < RECORD_COUNT; i++) {
+        records[i].sequence = i + 1;
+        records[i].timestamp = NOON + (i + 1) * 1000000000ull;
+        records[i].segment = 1;
+        if (i < 3) records[i].transaction_id = FIRST_TRANSACTION;
+    }
+}
+
+static void build(uint8_t bytes[SEGMENT_BYTES])
+{
+    struct lum__wal_record records[RECORD_COUNT];
+    memset(bytes, 0, SEGMENT_BYTES);
+    lum__wal_segment_encode(&segment, bytes);
+    fill_records(records);
+    for (int i = 0; i < RECORD_COUNT; i++) lum__wal_record_encode(&records[i], segment.store_id, SALT, bytes + records[i].offset);
+}
+
+/* Offset, sixteen bytes; lines of zeros are left out. */
+static int print_line(const uint8_t *bytes, uint32_t offset, char *out)
+{
+    int length = sprintf(out, "%05x ", offset);
+    for (int i = 0; i < LINE_BYTES; i++) length += sprintf(out + length, i % 4 == 0 ? "  %02x" : " %02x", bytes[offset + (uint32_t)i]);
+    return length + sprintf(out + length, "\n");
+}
+
+static char *hex_of(const uint8_t bytes[SEGMENT_BYTES])
+{
+    static char text[SEGMENT_BYTES * 5];
+    static const uint8_t zeros[LINE_BYTES];
+    int length = 0;
+    text[0] = 0;
+    for (uint32_t offset = 0; offset < SEGMENT_BYTES; offset += LINE_BYTES) {
+        if (memcmp(bytes + offset, zeros, LINE_BYTES) != 0) length += print_line(bytes, offset, text + length);
+    }
+    return text;
+}
+
+static char *read_text(const char *path)
+{
+    char full[4096];
+    const char *tree = getenv("LUM_SOURCE_DIR");
+    snprintf(full, sizeof full, "%s/%s", tree != NULL ? tree : ".", path);
+    FILE *file = fopen(full, "rb");
+    if (file == NULL) fail_msg("cannot open %s", full);
+    char *text = calloc(1, 1 << 20);
+    size_t length = fread(text, 1, (1 << 20) - 1, file);
+    fclose(file);
+    assert_true(length > 0 && length < (1 << 20) - 1);
+    return text;
+}
+
+static void test_encoder_writes_the_golden_bytes(void **state)
+{
+    (void)state;
+    static uint8_t bytes[SEGMENT_BYTES];
+    char *golden = read_text("tests/golden/log_segment.hex");
+    build(bytes);
+    assert_string_equal(hex_of(bytes), golden);
+    free(golden);
+}
+
+static void parse(const char *text, uint8_t bytes[SEGMENT_BYTES])
+{
+    memset(bytes, 0, SEGMENT_BYTES);
+    while (*text != 0) {
+        char *at;
+        unsigned long offset = strtoul(text, &at, 16);
+        assert_true(offset % LINE_BYTES == 0 && offset < SEGMENT_BYTES);
+        for (int i = 0; i < LINE_BYTES; i++) bytes[offset + (unsigned)i] = (uint8_t)strtoul(at, &at, 16);
+        assert_int_equal(*at, '\n');
+        text = at + 1;
+    }
+}
+
+static void test_golden_bytes_are_read(void **state)
+{
+    (void)state;
+    static uint8_t bytes[SEGMENT_BYTES];
+    struct lum__wal_segment header;
+    struct lum__wal_record wanted[RECORD_COUNT];
+    char *golden = read_text("tests/golden/log_segment.hex");
+    parse(golden, bytes);
+    free(golden);
+    assert_int_equal(lum__wal_segment_decode(bytes, segment.store_id, 1, "wal/1.wal", &header), LUM_OK);
+    assert_memory_equal(&header, &segment, sizeof header);
+    fill_records(wanted);
+    uint64_t offset = LUM__BLOCK_BYTES;
+    for (int i = 0; i < RECORD_COUNT; i++) {
+        struct lum__wal_record record;
+        uint32_t condition;
+        assert_int_equal(offset, wanted[i].offset);
+        assert_int_equal(lum__wal_record_check(bytes + offset, SEGMENT_BYTES - offset, &header, offset, &record, &condition), LUM__WAL_VALID);
+        wanted[i].header_crc = record.header_crc; /* checked by the byte comparison above */
+        wanted[i].payload_bytes = record.payload_bytes;
+        assert_memory_equal(&record, &wanted[i], sizeof record);
+        offset = lum__wal_record_end(&record);
+    }
+    assert_int_equal(offset, SEGMENT_BYTES);
+}
+
+static void test_document_shows_the_golden_bytes(void **state)
+{
+    (void)state;
+    char *golden = read_text("tests/golden/log_segment.hex");
+    char *document = read_text("docs/format.md");
+    for (char *line = strtok(golden, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        if (strstr(document, line) == NULL) fail_msg("docs/format.md lacks the line: %s", line);
+    }
+    free(golden);
+    free(document);
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (argument_count > 1 && strcmp(arguments[1], "--write") == 0) {
+        static uint8_t bytes[SEGMENT_BYTES];
+        build(bytes);
+        fputs(hex_of(bytes), stdout);
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_encoder_writes_the_golden_bytes),
+        cmocka_unit_test(test_golden_bytes_are_read),
+        cmocka_unit_test(test_document_shows_the_golden_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
