@@ -109,13 +109,12 @@ __attribute__((format(printf, 4, 5))) static lum_status stop(struct lum__wal_rea
 /* Stops because a segment cannot be opened: `status` of the attempt says how. Failures of the machine are passed up. */
 static lum_status stop_at_segment(struct lum__wal_reader *reader, lum_status status, uint64_t number)
 {
-    char cause[200];
-    snprintf(cause, sizeof cause, "%s", lum__error_last()->message);
+    struct lum__error cause = *lum__error_last();
     if (status == LUM_ERR_UNSUPPORTED)
-        return stop(reader, LUM__WAL_STOP_UNSUPPORTED, 0, "wal/%" PRIu64 ".wal: %s", number, cause);
+        return stop(reader, LUM__WAL_STOP_UNSUPPORTED, 0, "wal/%" PRIu64 ".wal: %.180s", number, cause.message);
     if (status == LUM_ERR_NOT_FOUND || status == LUM_ERR_CORRUPT || status == LUM_ERR_FOREIGN)
-        return stop(reader, LUM__WAL_STOP_NO_SEGMENT, 0, "log segment wal/%" PRIu64 ".wal is needed: %s", number,
-                    cause);
+        return stop(reader, LUM__WAL_STOP_NO_SEGMENT, 0, "log segment wal/%" PRIu64 ".wal is needed: %.180s", number,
+                    cause.message);
     return status;
 }
 
