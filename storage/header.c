@@ -104,3 +104,22 @@ lum_status lum__header_decode(const uint8_t block[LUM__BLOCK_BYTES], enum lum__f
     out->features_refuse = lum__get_u64(block + AT_FEATURES_REFUSE);
     return LUM_OK;
 }
+
+bool lum__name_number(const char *name, const char *prefix, const char *suffix, uint64_t *number)
+{
+    size_t prefix_bytes = strlen(prefix);
+    uint64_t value = 0;
+    const char *at;
+
+    *number = 0;
+    if (strncmp(name, prefix, prefix_bytes) != 0) return false;
+    at = name + prefix_bytes;
+    if (*at < '1' || *at > '9') return false;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t)(*at - '0'), &value))
+            return false;
+    }
+    if (strcmp(at, suffix) != 0) return false;
+    *number = value;
+    return true;
+}

@@ -2,6 +2,7 @@
 #ifndef LUM_STORAGE_HEADER_H
 #define LUM_STORAGE_HEADER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lum/status.h"
@@ -32,5 +33,8 @@ void lum__header_seal(uint8_t block[LUM__BLOCK_BYTES]);
  * number 0: any. file is the path for messages. LUM_ERR_CORRUPT, LUM_ERR_UNSUPPORTED, LUM_ERR_FOREIGN. */
 LUM_MUST_USE lum_status lum__header_decode(const uint8_t block[LUM__BLOCK_BYTES], enum lum__file_kind kind, const uint8_t *store_id,
                                            uint64_t number, const char *file, struct lum__file_header *out);
+
+/* The number in a file name of the form prefix N suffix, N decimal, from 1, without leading zeros. False for any other name. */
+bool lum__name_number(const char *name, const char *prefix, const char *suffix, uint64_t *number);
 
 #endif

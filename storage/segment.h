@@ -13,8 +13,10 @@
 
 struct lum__segments;
 
-/* Builds the free map from the segments on disk (data/ is listed, headers are checked) and the catalogue's entries, open transactions'
- * chunks included. next_segment: number for the next new file. Only for writers. */
+/* Builds the free map from the segments on disk (data/ is listed, headers are checked) and the catalogue's entries: what no committed chunk
+ * uses is free (recovery rolled open transactions back). next_segment: number for the next new file, unless a higher one is there. Only for
+ * writers. Damage that committed chunks are in: LUM_ERR_CORRUPT. A segment without any and with a bad header is removed if it begins with zeros
+ * (a creation that a crash interrupted), else left alone. A segment of another store: LUM_ERR_FOREIGN. */
 LUM_MUST_USE lum_status lum__segments_open(struct lum__fs *fs, const uint8_t store_id[16], uint64_t epoch, uint64_t segment_bytes_max,
                                            const struct lum__catalogue_version *catalogue, uint64_t next_segment,
                                            struct lum__segments **out);
@@ -25,10 +27,11 @@ LUM_MUST_USE lum_status lum__segments_reserve(struct lum__segments *segments, ui
                                               struct lum__file **file);
 /* Gives an extent back; every write into it must have been reaped. Any thread. */
 void lum__segments_release(struct lum__segments *segments, uint64_t segment, uint64_t offset, uint32_t byte_count);
-/* fdatasync of one segment. A failure is final. Any thread. */
+/* fdatasync of one segment. A failure is final. A number that is not there any more (trimmed away) is fine. Any thread. */
 LUM_MUST_USE lum_status lum__segments_sync(struct lum__segments *segments, uint64_t segment);
 uint64_t lum__segments_next_number(struct lum__segments *segments);
-/* Truncates tails and punches free extents, removes empty segments, syncs files and directory: what info's bytes_on_disk counts. */
+/* Truncates tails and punches free extents, removes empty segments, syncs files and directory: what info's bytes_on_disk counts. Reserved
+ * extents stay; any thread. */
 LUM_MUST_USE lum_status lum__segments_trim(struct lum__segments *segments);
 /* Closes all files. */
 lum_status lum__segments_close(struct lum__segments *segments);
