@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "storage/file.h"
+#include "storage/file_sim.h"
 
 #define ok(call) assert_int_equal((call), LUM_OK)
 
@@ -31,8 +32,9 @@ enum { BLOCK = LUM__IO_ALIGNMENT };
 
 struct place {
     const char *name;
-    const char *parent; /* where the directory is made */
+    const char *parent; /* where the directory is made; NULL: the disk in memory */
     bool no_direct, no_uring;
+    struct lum__sim *sim;
     struct lum__fs *fs;
     char directory[128];
 };
@@ -40,6 +42,11 @@ struct place {
 static int place_open(void **state)
 {
     struct place *place = *state;
+    if (place->parent == NULL) {
+        place->sim = lum__sim_create(1);
+        lum__sim_set_direct(place->sim, !place->no_direct);
+        return lum__sim_open(place->sim, false, &place->fs) == LUM_OK ? 0 : -1;
+    }
     snprintf(place->directory, sizeof place->directory, "%s/lum_file_test_XXXXXX", place->parent);
     if (mkdtemp(place->directory) == NULL) return -1;
     struct lum__fs_os_options options = {.create = true, .no_direct = place->no_direct, .no_uring = place->no_uring};
@@ -51,6 +58,9 @@ static int place_close(void **state)
     struct place *place = *state;
     lum__fs_close(place->fs);
     place->fs = NULL;
+    lum__sim_destroy(place->sim);
+    place->sim = NULL;
+    if (place->parent == NULL) return 0;
     char command[256];
     snprintf(command, sizeof command, "rm -rf '%s'", place->directory);
     return system(command) == 0 ? 0 : -1;
@@ -726,6 +736,12 @@ static int run_os(struct place *place)
     return cmocka_run_group_tests_name(place->name, tests, NULL, NULL);
 }
 
+static int run_sim(struct place *place)
+{
+    const struct CMUnitTest tests[] = {COMMON_CASES};
+    return cmocka_run_group_tests_name(place->name, tests, NULL, NULL);
+}
+
 int main(void)
 {
     const char *tmp = getenv("TMPDIR");
@@ -735,10 +751,16 @@ int main(void)
         {.name = "disk, no io_uring", .parent = tmp != NULL ? tmp : "/tmp", .no_uring = true},
         {.name = "disk, neither", .parent = tmp != NULL ? tmp : "/tmp", .no_direct = true, .no_uring = true},
         {.name = "memory file system", .parent = "/dev/shm"},
+        {.name = "simulated disk"},
+        {.name = "simulated disk, buffered", .no_direct = true},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if (access(places[i].parent, W_OK) == 0) failed += run_os(&places[i]);
+        if (places[i].parent == NULL) {
+            failed += run_sim(&places[i]);
+        } else if (access(places[i].parent, W_OK) == 0) {
+            failed += run_os(&places[i]);
+        }
     }
     return failed;
 }
