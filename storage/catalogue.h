@@ -82,14 +82,17 @@ struct lum__checkpoint {
     uint64_t next_data_segment;
     uint64_t next_wal_segment;
     uint32_t body_crc;               /* filled by write and read */
+    bool is_read_only;               /* filled by read: it has features that allow reading only */
     struct lum__open_transaction *open; /* owned by the caller on write; by the checkpoint after read */
     size_t open_count;
 };
 
-/* Writes checkpoint-N: temporary -> write -> sync -> rename -> sync directory. The caller has synced all that it covers. */
+/* Writes checkpoint-N: temporary -> write -> sync -> rename -> sync directory. The caller has synced all that it covers. After a failure the
+ * checkpoint may be there all the same if the status is LUM_ERR_SYNC (final, as ever); else it is not. */
 LUM_MUST_USE lum_status lum__checkpoint_write(struct lum__fs *fs, struct lum__checkpoint *checkpoint,
                                               const struct lum__catalogue_version *version);
-/* Reads and checks checkpoint-N; fills an empty catalogue. LUM_ERR_CORRUPT, _UNSUPPORTED, _FOREIGN. store_id NULL: any. */
+/* Reads and checks checkpoint-N; fills an empty catalogue (after a failure it may be partly filled: destroy it). LUM_ERR_CORRUPT,
+ * _UNSUPPORTED, _FOREIGN, _NOT_FOUND. store_id NULL: any. The caller finishes *out. */
 LUM_MUST_USE lum_status lum__checkpoint_read(struct lum__fs *fs, uint64_t number, const uint8_t *store_id, struct lum__checkpoint *out,
                                              struct lum__catalogue *catalogue);
 void lum__checkpoint_fini(struct lum__checkpoint *checkpoint);
