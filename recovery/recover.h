@@ -96,8 +96,5 @@ void lum__parts_abandon(struct lum__parts *parts);
 /* A person asks to try again (lum recover) a store that is in state failed: attempts 0, state crash_detected. The next opening judges it anew, and
  * refuses again if the evidence is the same. The caller holds the lock. LUM_OK and nothing done in any other state. */
 LUM_MUST_USE lum_status lum__parts_retry(struct lum__fs *fs);
-/* Options of a log writer for a store with these options (defaults filled in). */
-void lum__parts_writer_options(struct lum__fs *fs, const lum_options *options, const struct lum__state *state, uint64_t next_segment,
-                               struct lum__wal_writer_options *out);
 
 #endif

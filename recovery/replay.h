@@ -30,7 +30,6 @@ struct lum__replay {
     size_t commit_count, commit_capacity;
     size_t open_count;
     struct lum__replay_open *open[LUM__REPLAY_BUCKETS];
-    struct lum__log_position position;  /* behind the last record fed */
     uint64_t record_count;
     uint64_t log_bytes;
     uint64_t last_timestamp;            /* label of the newest record */
@@ -38,16 +37,16 @@ struct lum__replay {
     uint64_t epoch_max;                 /* highest epoch in a transaction id */
     uint64_t data_segment_max;          /* highest segment number in a chunk entry */
     uint64_t checkpoint_max;            /* highest checkpoint number in a checkpoint record */
-    size_t broken_index;                /* first commit that does not fit its chunks; == commit_count: none. What follows it is not taken */
+    bool is_broken;                     /* a record did not fit the ones before it, though both are intact */
     struct lum__error problem;          /* why */
 };
 
 /* Begins behind a checkpoint: its open transactions and position. */
 LUM_MUST_USE lum_status lum__replay_create(const struct lum__checkpoint *checkpoint, struct lum__replay **out);
-/* The next record. Fails only for want of memory: what does not fit is in broken_index and problem. */
-LUM_MUST_USE lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__wal_record *record);
-/* Is there a commit that does not fit its chunks, or a record that fits no transaction? */
-bool lum__replay_is_broken(const struct lum__replay *replay);
+/* The next record; before: the place where it begins, as the reader tells it. Fails only for want of memory: what does not fit sets is_broken and
+ * problem, and nothing of any transaction is taken from there on. */
+LUM_MUST_USE lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_position *before,
+                                         const struct lum__wal_record *record);
 /* Commits commits[first .. end) to the catalogue. */
 LUM_MUST_USE lum_status lum__replay_publish(const struct lum__replay *replay, size_t first, size_t end, struct lum__catalogue *catalogue);
 void lum__replay_destroy(struct lum__replay *replay);

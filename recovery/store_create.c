@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/status.h"
-#include "recovery/recover.h"
+#include "recovery/parts.h"
 #include "recovery/state.h"
 #include "storage/header.h"
 
