@@ -141,10 +141,31 @@ static lum_status judge_failed_plan(struct opening *opening, lum_status status)
 
 /* --------------------------------------------------------------------------------------------------- a clean store (O3-O6) */
 
-static lum_status take_over_clean(struct opening *opening)
+static lum_status take_parts(struct opening *opening)
 {
     struct lum__parts *parts = opening->parts;
     struct lum__wal_writer_options writer_options;
+    parts->catalogue = opening->plan.catalogue;
+    opening->plan.catalogue = NULL;
+    LUM_TRY(adopt_checkpoints(opening));
+    LUM_TRY(open_segments(opening));
+    lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment, &writer_options);
+    return lum__wal_writer_resume(&writer_options, &opening->plan.end, &parts->writer);
+}
+
+/* The opening failed before it wrote a byte into the log: the clean mark still holds. */
+static void restore_clean_mark(struct opening *opening)
+{
+    struct lum__error cause = *lum__error_last();
+    opening->parts->state.is_clean = true; /* its end was kept beside it */
+    lum_status status = lum__state_write(opening->fs, &opening->parts->state);
+    (void)status; /* then the next opening recovers */
+    lum__error_restore(&cause);
+}
+
+static lum_status take_over_clean(struct opening *opening)
+{
+    struct lum__parts *parts = opening->parts;
     parts->state.epoch++;
     parts->state.state = LUM_STATE_NORMAL;
     parts->state.is_clean = false;
@@ -153,12 +174,11 @@ static lum_status take_over_clean(struct opening *opening)
     parts->epoch = parts->state.epoch;
     LUM_TRY(lum__state_write(opening->fs, &parts->state)); /* before anything else is written */
     LUM_TRY(remove_leftovers(opening->fs));
-    parts->catalogue = opening->plan.catalogue;
-    opening->plan.catalogue = NULL;
-    LUM_TRY(adopt_checkpoints(opening));
-    LUM_TRY(open_segments(opening));
-    lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment, &writer_options);
-    LUM_TRY(lum__wal_writer_resume(&writer_options, &opening->plan.end, &parts->writer));
+    lum_status status = take_parts(opening);
+    if (status != LUM_OK) {
+        restore_clean_mark(opening);
+        return status;
+    }
     if (opening->plan.fell_back) LUM_TRY(lum__parts_take_checkpoint(parts, NULL, 0)); /* two good ones again */
     remember_content(parts);
     return LUM_OK;
@@ -267,7 +287,7 @@ static lum_status recover(struct opening *opening)
 static bool costs_no_attempt(lum_status status)
 {
     return status == LUM_ERR_NO_SPACE || status == LUM_ERR_NO_MEMORY || status == LUM_ERR_MEMORY_LIMIT || status == LUM_ERR_PERMISSION ||
-           status == LUM_ERR_UNSUPPORTED;
+           status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN;
 }
 
 /* A full disk: the new log segment goes, unless a checkpoint begins in it already. Nothing but its own header says the cut. */

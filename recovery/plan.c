@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "recovery/commit_check.h"
 #include "recovery/recover.h"
+#include "storage/header.h"
+#include "wal/log_segment.h"
 
 enum {
     CHECKPOINTS_TRIED_MAX = 16,
@@ -138,6 +140,20 @@ static bool breaks_off_below_watermark(const struct lum__plan *plan)
     return plan->evidence.stop != LUM__WAL_STOP_LIMIT && plan->evidence.position.sequence < highest_watermark(plan);
 }
 
+/* The clean end may be reached without a look at the segment it lies in: it has to be there all the same, the log goes on in it. */
+static lum_status check_end_segment(struct lum__fs *fs, struct lum__plan *plan)
+{
+    struct lum__wal_segment segment;
+    struct lum__file *file = NULL;
+    lum_status status =
+        lum__log_segment_open(fs, plan->state.store_id, plan->evidence.position.segment, LUM__OPEN_READ, &segment, &file);
+    (void)lum__file_close(file);
+    if (!is_damage(status)) return status;
+    plan->evidence.stop = LUM__WAL_STOP_NO_SEGMENT;
+    snprintf(plan->evidence.message, sizeof plan->evidence.message, "the last log segment cannot be read: %.200s", lum__error_last()->message);
+    return LUM_OK;
+}
+
 /* Beside a live writer the end moves: a batch that was half there when it was read, and its successors found behind it, are no damage.
  * So reading goes on from there until it has passed every watermark seen at the first stop, or stands still. */
 static lum_status read_log(struct lum__fs *fs, const struct lum__plan_options *options, struct lum__plan *plan)
@@ -152,6 +168,7 @@ static lum_status read_log(struct lum__fs *fs, const struct lum__plan_options *o
         LUM_TRY(read_to_stop(fs, plan, &from, direct));
         tries = plan->evidence.position.sequence > from.sequence ? 0 : tries + 1;
     }
+    if (plan->evidence.stop == LUM__WAL_STOP_LIMIT) LUM_TRY(check_end_segment(fs, plan));
     if (options->writer_alive && plan->evidence.position.sequence >= goal) { /* the end is simply where it is now */
         plan->evidence.watermark_behind = 0;
         plan->evidence.records_behind = 0;
@@ -253,11 +270,8 @@ static lum_status take_content(struct lum__plan *plan)
 
 static lum_status note_data_name(void *context, const char *name)
 {
-    uint64_t *next = context;
-    char *end = NULL;
-    if (name[0] < '1' || name[0] > '9') return LUM_OK;
-    uint64_t number = strtoull(name, &end, 10);
-    if (strcmp(end, ".seg") == 0 && number < UINT64_MAX && number >= *next) *next = number + 1;
+    uint64_t *next = context, number;
+    if (lum__name_number(name, "", ".seg", &number) && number < UINT64_MAX && number >= *next) *next = number + 1;
     return LUM_OK;
 }
 

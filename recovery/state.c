@@ -44,8 +44,7 @@ static const char state_path[] = "STATE";
 /* The CRC is right, so these bytes were meant: they come from a later version. */
 static lum_status unsupported(uint64_t offset, uint32_t condition, const char *what)
 {
-    return lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, state_path, offset, condition,
-                        "%s: written by a later version of lum", what);
+    return lum__unsupported(state_path, offset, condition, "%s: written by a later version of lum", what);
 }
 
 static lum_status check_form(const uint8_t *block)
@@ -130,8 +129,7 @@ lum_status lum__state_read(struct lum__fs *fs, struct lum__state *out)
 lum_status lum__state_check_writable(const struct lum__state *state)
 {
     if (state->features_read_only == 0) return LUM_OK;
-    return lum__fail_at(__FILE__, __LINE__, LUM_ERR_UNSUPPORTED, 0, state_path, 40, 3,
-                        "the store has features (0x%llx) of a later version of lum that this version may only read",
+    return lum__unsupported(state_path, 40, 3, "the store has features (0x%llx) of a later version of lum that this version may only read",
                         (unsigned long long)state->features_read_only);
 }
 
