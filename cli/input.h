@@ -20,10 +20,10 @@ void lum_input_close(struct lum_input *input); /* NULL is fine */
 lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes);
 
 /* For messages and progress. Any thread, any time. */
-const char *lum_input_name(const struct lum_input *input);         /* the path, or "(stdin)" */
-const char *lum_input_compression(const struct lum_input *input);  /* "none", "gzip", "zstd", ... */
-uint64_t lum_input_bytes_total(const struct lum_input *input);     /* of the file; 0 if not known (a pipe) */
-uint64_t lum_input_bytes_read(const struct lum_input *input);      /* of the file so far, before decompression */
-uint64_t lum_input_bytes_plain(const struct lum_input *input);     /* given to the reader so far */
+const char *lum_input_name(const struct lum_input *input);        /* the path, or "(stdin)" */
+const char *lum_input_compression(const struct lum_input *input); /* "none", "gzip", "zstd", ... */
+uint64_t lum_input_bytes_total(const struct lum_input *input);    /* of the file; 0 if not known (a pipe) */
+uint64_t lum_input_bytes_read(const struct lum_input *input);     /* of the file so far, before decompression */
+uint64_t lum_input_bytes_plain(const struct lum_input *input);    /* given to the reader so far */
 
 #endif

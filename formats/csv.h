@@ -82,8 +82,8 @@ uint64_t lum__csv_count_lines(const uint8_t *bytes, size_t byte_count, bool last
 enum { LUM__CSV_ROW_BYTES_MAX = 160, LUM__CSV_HEADER_BYTES_MAX = 160 };
 
 /* The names of `fields`, or rows of them, ended by LF; structure types as numbers. out has room for
- * LUM__CSV_HEADER_BYTES_MAX, or row_count * LUM__CSV_ROW_BYTES_MAX bytes; returns the bytes written. Each field at most
- * once. */
+ * LUM__CSV_HEADER_BYTES_MAX, or row_count * LUM__CSV_ROW_BYTES_MAX bytes; returns the bytes written. At least one
+ * field, each at most once. */
 size_t lum__csv_write_header(uint8_t *out, char delimiter, const enum lum__field *fields, size_t field_count);
 size_t lum__csv_write_rows(uint8_t *out, char delimiter, const enum lum__field *fields, size_t field_count,
                            const lum_t *rows, size_t row_count);

@@ -1,0 +1,63 @@
+/* formats/csv_block.h - which of 64 bytes are equal to one, as a bit mask (bit 0: the first byte). The wide compare of
+ * everything that looks for structure in text. */
+#ifndef LUM_FORMATS_CSV_BLOCK_H
+#define LUM_FORMATS_CSV_BLOCK_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+struct lum__block64 {
+#if defined(__AVX2__)
+    __m256i part[2];
+#elif defined(__SSE2__)
+    __m128i part[4];
+#else
+    uint64_t part[8];
+#endif
+};
+
+static inline struct lum__block64 lum__block64_load(const uint8_t *at)
+{
+    struct lum__block64 block;
+#if defined(__AVX2__)
+    for (int i = 0; i < 2; ++i) block.part[i] = _mm256_loadu_si256((const __m256i *)(const void *)(at + 32 * i));
+#elif defined(__SSE2__)
+    for (int i = 0; i < 4; ++i) block.part[i] = _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * i));
+#else
+    for (int i = 0; i < 8; ++i) block.part[i] = lum__get_u64(at + 8 * i);
+#endif
+    return block;
+}
+
+static inline uint64_t lum__block64_equal(const struct lum__block64 *block, char c)
+{
+    uint64_t mask = 0;
+#if defined(__AVX2__)
+    for (int i = 0; i < 2; ++i) {
+        __m256i equal = _mm256_cmpeq_epi8(block->part[i], _mm256_set1_epi8(c));
+        mask |= (uint64_t)(uint32_t)_mm256_movemask_epi8(equal) << (32 * i);
+    }
+#elif defined(__SSE2__)
+    for (int i = 0; i < 4; ++i) {
+        __m128i equal = _mm_cmpeq_epi8(block->part[i], _mm_set1_epi8(c));
+        mask |= (uint64_t)(uint32_t)_mm_movemask_epi8(equal) << (16 * i);
+    }
+#else
+    const uint64_t ones = 0x0101010101010101u, sevens = 0x7f7f7f7f7f7f7f7fu;
+    for (int i = 0; i < 8; ++i) {
+        uint64_t differs = block->part[i] ^ ones * (uint8_t)c;
+        uint64_t zero = ~(((differs & sevens) + sevens) | differs | sevens); /* 0x80 in every byte that is equal */
+        mask |= ((zero >> 7) * 0x0102040810204080u >> 56) << (8 * i);        /* gather the eight bits */
+    }
+#endif
+    return mask;
+}
+
+#endif
