@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "storage/file.h"
+#include "storage/file_record.h"
 #include "storage/file_sim.h"
 
 #define ok(call) assert_int_equal((call), LUM_OK)
@@ -33,7 +34,8 @@ enum { BLOCK = LUM__IO_ALIGNMENT };
 struct place {
     const char *name;
     const char *parent; /* where the directory is made; NULL: the disk in memory */
-    bool no_direct, no_uring;
+    bool no_direct, no_uring, recorded;
+    struct lum__recording *recording;
     struct lum__sim *sim;
     struct lum__fs *fs;
     char directory[128];
@@ -45,7 +47,10 @@ static int place_open(void **state)
     if (place->parent == NULL) {
         place->sim = lum__sim_create(1);
         lum__sim_set_direct(place->sim, !place->no_direct);
-        return lum__sim_open(place->sim, false, &place->fs) == LUM_OK ? 0 : -1;
+        if (lum__sim_open(place->sim, false, &place->fs) != LUM_OK) return -1;
+        if (!place->recorded) return 0;
+        place->recording = lum__recording_create();
+        return lum__fs_record(place->fs, place->recording, &place->fs) == LUM_OK ? 0 : -1;
     }
     snprintf(place->directory, sizeof place->directory, "%s/lum_file_test_XXXXXX", place->parent);
     if (mkdtemp(place->directory) == NULL) return -1;
@@ -58,6 +63,8 @@ static int place_close(void **state)
     struct place *place = *state;
     lum__fs_close(place->fs);
     place->fs = NULL;
+    lum__recording_destroy(place->recording);
+    place->recording = NULL;
     lum__sim_destroy(place->sim);
     place->sim = NULL;
     if (place->parent == NULL) return 0;
@@ -753,6 +760,7 @@ int main(void)
         {.name = "memory file system", .parent = "/dev/shm"},
         {.name = "simulated disk"},
         {.name = "simulated disk, buffered", .no_direct = true},
+        {.name = "simulated disk, recorded", .recorded = true},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
