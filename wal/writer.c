@@ -130,6 +130,7 @@ static void set_end(struct lum__wal_writer *writer, uint64_t sequence, uint64_t 
 static lum_status new_segment(struct lum__wal_writer *writer, enum lum__wal_origin origin,
                               const struct lum__log_position *previous, struct lum__wal_segment *out)
 {
+    uint32_t current_salt = writer->segment.salt; /* out may be that very segment */
     if (writer->next_segment > UINT32_MAX)
         return lum__fail(LUM_ERR_UNSUPPORTED, "the log has run out of segment numbers");
     *out = (struct lum__wal_segment){
@@ -146,7 +147,7 @@ static lum_status new_segment(struct lum__wal_writer *writer, enum lum__wal_orig
     };
     memcpy(out->store_id, writer->store_id, sizeof out->store_id);
     do lum__random_bytes(&out->salt, sizeof out->salt);
-    while (out->salt == writer->segment.salt);
+    while (out->salt == current_salt);
     return LUM_OK;
 }
 
