@@ -31,7 +31,8 @@ lum_status lum_group_add_many(lum_group_t *group, const lum_t *records, size_t c
         return lum__fail(LUM_ERR_ARGUMENT, "lum_group_add: the group or the records are NULL");
     if (count == 0) return LUM_OK;
     if (count > SIZE_MAX / sizeof(lum_t) - group->size)
-        return lum__fail(LUM_ERR_NO_MEMORY, "a group of more than %zu records does not fit in memory", SIZE_MAX / sizeof(lum_t));
+        return lum__fail(LUM_ERR_NO_MEMORY, "a group of more than %zu records does not fit in memory",
+                         SIZE_MAX / sizeof(lum_t));
     size_t needed = group->size + count;
     if (needed > group->capacity) {
         /* The records may be the group's own: growing moves them. */
@@ -54,7 +55,10 @@ const lum_t *lum_group_get(const lum_group_t *group, size_t index)
 
 size_t lum_group_size(const lum_group_t *group) { return group != NULL ? group->size : 0; }
 
-const lum_t *lum_group_data(const lum_group_t *group) { return group != NULL && group->size != 0 ? group->records : NULL; }
+const lum_t *lum_group_data(const lum_group_t *group)
+{
+    return group != NULL && group->size != 0 ? group->records : NULL;
+}
 
 void lum_group_destroy(lum_group_t *group)
 {

@@ -13,14 +13,14 @@ enum {
     LUM__PAGE_SCHEMA_LUM = 0,
     LUM__PAGE_VERSION = 1,
 
-    LUM__PAGE_AT_MAGIC = 0,        /* u32 */
-    LUM__PAGE_AT_SCHEMA = 4,       /* u16 */
-    LUM__PAGE_AT_VERSION = 6,      /* u16 */
-    LUM__PAGE_AT_ROW_COUNT = 8,    /* u32 */
-    LUM__PAGE_AT_BYTE_COUNT = 12,  /* u32 */
-    LUM__PAGE_AT_LUM_DIGEST = 16,  /* u32 */
-    LUM__PAGE_AT_COLUMN_COUNT = 20,/* u8 */
-    LUM__PAGE_AT_RESERVED = 21,    /* zero up to 64 */
+    LUM__PAGE_AT_MAGIC = 0,         /* u32 */
+    LUM__PAGE_AT_SCHEMA = 4,        /* u16 */
+    LUM__PAGE_AT_VERSION = 6,       /* u16 */
+    LUM__PAGE_AT_ROW_COUNT = 8,     /* u32 */
+    LUM__PAGE_AT_BYTE_COUNT = 12,   /* u32 */
+    LUM__PAGE_AT_LUM_DIGEST = 16,   /* u32 */
+    LUM__PAGE_AT_COLUMN_COUNT = 20, /* u8 */
+    LUM__PAGE_AT_RESERVED = 21,     /* zero up to 64 */
     LUM__PAGE_HEADER_BYTES = 64,
 
     LUM__PAGE_COLUMN_AT_ID = 0,        /* u8, enum lum_column */
@@ -54,16 +54,18 @@ enum lum__page_type {
 };
 
 enum lum__encoding {
-    LUM__ENCODING_CONSTANT = 1,   /* every value is min */
-    LUM__ENCODING_STRIDE = 2,     /* from min to max in equal steps; parameter 1: from max down to min */
-    LUM__ENCODING_PLAIN = 3,      /* values, little-endian */
-    LUM__ENCODING_FOR = 4,        /* packed: value - base of its block */
-    LUM__ENCODING_DELTA = 5,      /* packed: rows before the parameter'th as FOR, the others minus the value `parameter` rows back */
+    LUM__ENCODING_CONSTANT = 1, /* every value is min */
+    LUM__ENCODING_STRIDE = 2,   /* from min to max in equal steps; parameter 1: from max down to min */
+    LUM__ENCODING_PLAIN = 3,    /* values, little-endian */
+    LUM__ENCODING_FOR = 4,      /* packed: value - base of its block */
+    LUM__ENCODING_DELTA =
+        5, /* packed: rows before the parameter'th as FOR, the others minus the value `parameter` rows back */
     LUM__ENCODING_DELTA_HEAD = 6, /* the same, but rows 1..parameter-1 are packed as differences to the row before */
     LUM__ENCODING_LAST = 6,
 };
 
-/* Numbers of the "valid if and only if" list. 201 up, so that a number names one condition in the whole of format.md. */
+/* Numbers of the "valid if and only if" list. 201 up, so that a number names one condition in the whole of format.md.
+ */
 enum lum__page_condition {
     LUM__PAGE_BAD_LENGTH = 201,
     LUM__PAGE_BAD_MAGIC = 202,

@@ -1,8 +1,9 @@
 /* storage/page_kernel.c - every loop over a page's values; compiled once per instruction level (storage/page_kernel.h).
  *
- * The build defines LUM_SIMD_LEVEL (baseline, avx2, avx512) and sets the compiler's flags to match. Plain C that the compiler
- * vectorises, GCC vector types where the layout wants a fixed width, intrinsics only for the two transpositions and the CRC.
- * What is written must not depend on the level: tests/unit/page_test.c compares them byte by byte. */
+ * The build defines LUM_SIMD_LEVEL (baseline, avx2, avx512) and sets the compiler's flags to match. Plain C that the
+ * compiler vectorises, GCC vector types where the layout wants a fixed width, intrinsics only for the two
+ * transpositions and the CRC. What is written must not depend on the level: tests/unit/page_test.c compares them byte
+ * by byte. */
 #include "storage/page_kernel.h"
 
 #include <string.h>
@@ -21,9 +22,9 @@
 #endif
 
 #define JOIN_TOKENS_(a, b) a##b
-#define JOIN_TOKENS(a, b) JOIN_TOKENS_(a, b)
-#define TEXT_(a) #a
-#define TEXT(a) TEXT_(a)
+#define JOIN_TOKENS(a, b)  JOIN_TOKENS_(a, b)
+#define TEXT_(a)           #a
+#define TEXT(a)            TEXT_(a)
 #if defined(__clang__)
 #define UNROLL(n) _Pragma(TEXT(clang loop unroll_count(n)))
 #else
@@ -47,7 +48,8 @@ static void put_block(uint8_t *entry, const struct block *block)
 #include "storage/page_pack.inc"
 
 /* Packs count values (zeros behind them up to 1,024) of at most 32 bits; returns the body's bytes. */
-static uint32_t pack_lanes(struct lum__page_scratch *scratch, const uint32_t *lanes, uint32_t count, uint32_t width, uint8_t *body)
+static uint32_t pack_lanes(struct lum__page_scratch *scratch, const uint32_t *lanes, uint32_t count, uint32_t width,
+                           uint8_t *body)
 {
     uint32_t bytes = lum__page_lane_bytes(count, width, 32);
     if (count == LUM__BLOCK_VALUES) {
@@ -60,7 +62,8 @@ static uint32_t pack_lanes(struct lum__page_scratch *scratch, const uint32_t *la
 }
 
 /* Unpacks a body of count values; the lanes behind them hold anything. Returns the body's bytes. */
-static uint32_t unpack_lanes(struct lum__page_scratch *scratch, const uint8_t *body, uint32_t count, uint32_t width, uint32_t *lanes)
+static uint32_t unpack_lanes(struct lum__page_scratch *scratch, const uint8_t *body, uint32_t count, uint32_t width,
+                             uint32_t *lanes)
 {
     uint32_t bytes = lum__page_lane_bytes(count, width, 32);
     if (count == LUM__BLOCK_VALUES) {
@@ -115,10 +118,10 @@ static void prefix_sum_u32(uint32_t *out, uint32_t count)
     for (; i < count; i++) out[i] = sum += out[i];
 }
 
-#define VALUE uint64_t
+#define VALUE   uint64_t
 #define ORDERED uint64_t
-#define SIGNED int64_t
-#define WIDE 1
+#define SIGNED  int64_t
+#define WIDE    1
 #define NAME(x) x##_u64
 #include "storage/page_column.inc"
 #undef VALUE
@@ -127,10 +130,10 @@ static void prefix_sum_u32(uint32_t *out, uint32_t count)
 #undef WIDE
 #undef NAME
 
-#define VALUE uint32_t
+#define VALUE   uint32_t
 #define ORDERED int32_t
-#define SIGNED int32_t
-#define WIDE 0
+#define SIGNED  int32_t
+#define WIDE    0
 #define NAME(x) x##_u32
 #include "storage/page_column.inc"
 #undef VALUE
@@ -142,12 +145,13 @@ static void prefix_sum_u32(uint32_t *out, uint32_t count)
 #include "storage/page_column8.inc"
 #include "storage/page_rows.inc"
 
-/* Ids that go round (devices in turn): the distance of the first repeat, checked at some rows. Small distances give way to a
- * multiple of at least 16, whose rows can be added a vector at a time. */
+/* Ids that go round (devices in turn): the distance of the first repeat, checked at some rows. Small distances give way
+ * to a multiple of at least 16, whose rows can be added a vector at a time. */
 static uint32_t find_lag(const uint64_t *id, uint32_t row_count)
 {
     enum { LANES = VECTOR_BYTES / 8, STEP = 8 * LANES };
-    if (row_count < 64 || id[row_count - 1] - id[0] == (id[1] - id[0]) * (row_count - 1)) return 0; /* ids in steps do not repeat */
+    if (row_count < 64 || id[row_count - 1] - id[0] == (id[1] - id[0]) * (row_count - 1))
+        return 0; /* ids in steps do not repeat */
     const vector64 first = (vector64){0} + id[0];
     uint32_t lag = 0, begin = 1;
     for (; begin + STEP <= row_count; begin += STEP) {
@@ -167,8 +171,8 @@ static uint32_t find_lag(const uint64_t *id, uint32_t row_count)
     return lag;
 }
 
-static void encode_column(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint32_t lag_hint, uint8_t *out,
-                          struct lum__page_descriptor *descriptor)
+static void encode_column(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint32_t lag_hint,
+                          uint8_t *out, struct lum__page_descriptor *descriptor)
 {
     if (descriptor->type == LUM__TYPE_U64)
         encode_u64(scratch, values, row_count, lag_hint, out, descriptor);
@@ -178,20 +182,23 @@ static void encode_column(struct lum__page_scratch *scratch, const void *values,
         encode_u8(scratch, values, row_count, 0, out, descriptor);
 }
 
-static bool encode_column_as(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint8_t encoding, uint32_t lag,
-                             uint8_t *out, struct lum__page_descriptor *descriptor)
+static bool encode_column_as(struct lum__page_scratch *scratch, const void *values, uint32_t row_count,
+                             uint8_t encoding, uint32_t lag, uint8_t *out, struct lum__page_descriptor *descriptor)
 {
     if (encoding == LUM__ENCODING_DELTA && (lag < 1 || lag >= row_count)) return false;
     if (encoding == LUM__ENCODING_DELTA_HEAD && (lag < 2 || lag >= row_count)) return false;
-    if (descriptor->type == LUM__TYPE_U64) return encode_as_u64(scratch, values, row_count, encoding, lag, out, descriptor);
-    if (descriptor->type == LUM__TYPE_I32) return encode_as_u32(scratch, values, row_count, encoding, lag, out, descriptor);
-    if (encoding != LUM__ENCODING_CONSTANT && encoding != LUM__ENCODING_PLAIN && encoding != LUM__ENCODING_FOR) return false;
+    if (descriptor->type == LUM__TYPE_U64)
+        return encode_as_u64(scratch, values, row_count, encoding, lag, out, descriptor);
+    if (descriptor->type == LUM__TYPE_I32)
+        return encode_as_u32(scratch, values, row_count, encoding, lag, out, descriptor);
+    if (encoding != LUM__ENCODING_CONSTANT && encoding != LUM__ENCODING_PLAIN && encoding != LUM__ENCODING_FOR)
+        return false;
     encode_u8(scratch, values, row_count, encoding, out, descriptor);
     return descriptor->encoding == encoding;
 }
 
-static bool decode_column(struct lum__page_scratch *scratch, const uint8_t *page, const struct lum__page_descriptor *descriptor,
-                          uint32_t row_count, void *values)
+static bool decode_column(struct lum__page_scratch *scratch, const uint8_t *page,
+                          const struct lum__page_descriptor *descriptor, uint32_t row_count, void *values)
 {
     if (descriptor->type == LUM__TYPE_U64) return decode_u64(scratch, page, descriptor, row_count, values);
     if (descriptor->type == LUM__TYPE_I32) return decode_u32(scratch, page, descriptor, row_count, values);

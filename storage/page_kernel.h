@@ -1,7 +1,8 @@
-/* storage/page_kernel.h - what the parts of the page code share: working memory, the parsed header, the table of kernels.
+/* storage/page_kernel.h - what the parts of the page code share: working memory, the parsed header, the table of
+ * kernels.
  *
- * storage/page.c checks and writes headers and is compiled once; storage/page_kernel.c holds every loop over values and is compiled
- * once per instruction level. All levels write the same bytes. */
+ * storage/page.c checks and writes headers and is compiled once; storage/page_kernel.c holds every loop over values and
+ * is compiled once per instruction level. All levels write the same bytes. */
 #ifndef LUM_STORAGE_PAGE_KERNEL_H
 #define LUM_STORAGE_PAGE_KERNEL_H
 
@@ -43,7 +44,8 @@ struct lum__page_section {
 };
 
 /* Cuts the rows of a packed column into its sections, in row order; returns how many. */
-static inline uint32_t lum__page_sections(uint8_t encoding, uint32_t lag, uint32_t row_count, struct lum__page_section out[3])
+static inline uint32_t lum__page_sections(uint8_t encoding, uint32_t lag, uint32_t row_count,
+                                          struct lum__page_section out[3])
 {
     if (encoding == LUM__ENCODING_FOR) {
         out[0] = (struct lum__page_section){0, row_count, 0};
@@ -71,7 +73,8 @@ static inline uint32_t lum__page_blocks(const struct lum__page_section *sections
 /* Bytes of the block table, padding included. */
 static inline uint32_t lum__page_table_bytes(uint32_t block_count)
 {
-    return (block_count * LUM__BLOCK_ENTRY_BYTES + LUM__BLOCK_ROW_BYTES - 1) / LUM__BLOCK_ROW_BYTES * LUM__BLOCK_ROW_BYTES;
+    return (block_count * LUM__BLOCK_ENTRY_BYTES + LUM__BLOCK_ROW_BYTES - 1) / LUM__BLOCK_ROW_BYTES *
+           LUM__BLOCK_ROW_BYTES;
 }
 
 /* Bytes of `count` values of `width` bits in lanes of lane_bits (8 or 32): as many whole 64-byte rows as they touch. */
@@ -98,8 +101,8 @@ static inline uint32_t lum__page_type_bytes(uint8_t type)
 /* The loops of one instruction level. Arrays are 64-byte aligned unless they are a caller's rows or columns. */
 struct lum__page_kernel {
     const char *name;
-    /* Rows to the columns of scratch, checksums recomputed. False if any row's reserved byte is not 0 or, with has_checksum, any
-     * supplied checksum does not match. */
+    /* Rows to the columns of scratch, checksums recomputed. False if any row's reserved byte is not 0 or, with
+     * has_checksum, any supplied checksum does not match. */
     bool (*split)(struct lum__page_scratch *scratch, const lum_t *rows, uint32_t row_count, bool has_checksum);
     /* Columns and checksums to rows; computes the checksums too and leaves them in scratch. */
     void (*join)(struct lum__page_scratch *scratch, lum_t *rows, uint32_t row_count);
@@ -107,15 +110,17 @@ struct lum__page_kernel {
     void (*checksum)(const lum_columns *columns, uint32_t row_count, uint32_t *out);
     /* The distance at which ids repeat, a useful `lag` for all columns of the page; 0 if there is none. */
     uint32_t (*find_lag)(const uint64_t *id, uint32_t row_count);
-    /* Chooses an encoding for a column, writes its payload to out and fills encoding, parameter, byte_count, min, max. */
-    void (*encode_column)(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint32_t lag_hint, uint8_t *out,
-                          struct lum__page_descriptor *descriptor);
+    /* Chooses an encoding for a column, writes its payload to out and fills encoding, parameter, byte_count, min, max.
+     */
+    void (*encode_column)(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint32_t lag_hint,
+                          uint8_t *out, struct lum__page_descriptor *descriptor);
     /* The same with the encoding given (for tests); false if the values can't be written that way. */
-    bool (*encode_column_as)(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint8_t encoding, uint32_t lag,
-                             uint8_t *out, struct lum__page_descriptor *descriptor);
-    /* Decodes a column whose descriptor and payload lum__page_parse found well-formed. False if min or max is not what it says. */
-    bool (*decode_column)(struct lum__page_scratch *scratch, const uint8_t *page, const struct lum__page_descriptor *descriptor,
-                          uint32_t row_count, void *values);
+    bool (*encode_column_as)(struct lum__page_scratch *scratch, const void *values, uint32_t row_count,
+                             uint8_t encoding, uint32_t lag, uint8_t *out, struct lum__page_descriptor *descriptor);
+    /* Decodes a column whose descriptor and payload lum__page_parse found well-formed. False if min or max is not what
+     * it says. */
+    bool (*decode_column)(struct lum__page_scratch *scratch, const uint8_t *page,
+                          const struct lum__page_descriptor *descriptor, uint32_t row_count, void *values);
 };
 
 extern const struct lum__page_kernel lum__page_kernel_baseline;
@@ -128,10 +133,12 @@ extern const struct lum__page_kernel lum__page_kernel_avx512;
 const struct lum__page_kernel *lum__page_kernel(void);
 /* The kernel of a level by name, NULL if this CPU can't run it. For tests. */
 const struct lum__page_kernel *lum__page_kernel_by_name(const char *name);
-/* Makes all following calls of this process use `kernel` (NULL: the chosen one again). For tests, before other threads start. */
+/* Makes all following calls of this process use `kernel` (NULL: the chosen one again). For tests, before other threads
+ * start. */
 void lum__page_kernel_force(const struct lum__page_kernel *kernel);
 
-/* Checks header, descriptors and block tables (format.md 201-220). After true, decoding the columns reads only inside the page. */
+/* Checks header, descriptors and block tables (format.md 201-220). After true, decoding the columns reads only inside
+ * the page. */
 bool lum__page_parse(const uint8_t *page, size_t page_bytes, uint32_t row_count, uint32_t lum_digest,
                      struct lum__page_descriptor out[LUM__PAGE_COLUMNS], uint32_t *condition, uint32_t *at);
 /* Writes the header and the descriptors. */

@@ -11,11 +11,15 @@
 #include <immintrin.h>
 #endif
 
-/* lum_t is read and written as it lies in memory, by users (the raw format) and by us: that needs a little-endian machine. */
+/* lum_t is read and written as it lies in memory, by users (the raw format) and by us: that needs a little-endian
+ * machine. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lum runs on little-endian machines only");
 _Static_assert(sizeof(lum_t) == 40, "no padding");
-_Static_assert(offsetof(lum_t, id) == 0 && offsetof(lum_t, timestamp) == 8 && offsetof(lum_t, memory_address) == 16, "docs/format.md");
-_Static_assert(offsetof(lum_t, position_x) == 24 && offsetof(lum_t, position_y) == 28 && offsetof(lum_t, checksum) == 32, "docs/format.md");
+_Static_assert(offsetof(lum_t, id) == 0 && offsetof(lum_t, timestamp) == 8 && offsetof(lum_t, memory_address) == 16,
+               "docs/format.md");
+_Static_assert(offsetof(lum_t, position_x) == 24 && offsetof(lum_t, position_y) == 28 &&
+                   offsetof(lum_t, checksum) == 32,
+               "docs/format.md");
 _Static_assert(offsetof(lum_t, presence) == 36 && offsetof(lum_t, structure_type) == 37, "docs/format.md");
 _Static_assert(offsetof(lum_t, is_destroyed) == 38 && offsetof(lum_t, reserved) == 39, "docs/format.md");
 
