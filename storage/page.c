@@ -307,7 +307,8 @@ static bool check_descriptor(const uint8_t *raw, uint32_t where, uint32_t index,
     return true;
 }
 
-/* What a block's base and width may be, as the column's min and max have it: readers rely on it to decode narrow columns in 32 bits. */
+/* What a block's base and width may be, as the column's min and max have it: readers rely on it to decode narrow
+ * columns in 32 bits. */
 static bool check_block(const struct lum__page_descriptor *column, uint32_t lag, uint64_t base, uint32_t width)
 {
     uint32_t type_bits = lum__page_type_bytes(column->type) * 8;

@@ -1,5 +1,6 @@
-/* Proves that the page decoder answers any bytes without crashing, looping or leaving its buffers (run it under a sanitizer to see
- * the last), alike at every instruction level, and that what it accepts is a page: its rows encode and decode to themselves.
+/* Proves that the page decoder answers any bytes without crashing, looping or leaving its buffers (run it under a
+ * sanitizer to see the last), alike at every instruction level, and that what it accepts is a page: its rows encode and
+ * decode to themselves.
  *
  * Without LUM_LIBFUZZER: mutates good pages, LUM_ROUNDS times from LUM_SEED. With it: the entry point of libFuzzer,
  *   clang -fsanitize=fuzzer,address -DLUM_LIBFUZZER ... (tests/README.md) */
@@ -75,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         DEMAND(is_good[level] == is_good[first]);
         DEMAND(condition[level] == condition[first]);
         DEMAND(at[level] == at[first]);
-        DEMAND(is_good[level] || (condition[level] >= LUM__PAGE_BAD_LENGTH && condition[level] <= LUM__PAGE_WRONG_DIGEST));
+        DEMAND(is_good[level] ||
+               (condition[level] >= LUM__PAGE_BAD_LENGTH && condition[level] <= LUM__PAGE_WRONG_DIGEST));
         if (is_good[level]) check_accepted(scratch, rows, row_count, digest);
     }
     lum__page_kernel_force(NULL);
@@ -121,7 +123,10 @@ static void mutate(uint8_t *page, uint32_t *byte_count)
     uint32_t mutations = 1 + pick(3);
     for (uint32_t i = 0; i < mutations; i++) {
         uint32_t region = pick(4); /* the interesting bytes are in front */
-        uint32_t limit = region == 0 ? 24 : region == 1 ? LUM__PAGE_PAYLOAD_AT : region == 2 ? LUM__PAGE_PAYLOAD_AT + 256 : *byte_count;
+        uint32_t limit = region == 0   ? 24
+                         : region == 1 ? LUM__PAGE_PAYLOAD_AT
+                         : region == 2 ? LUM__PAGE_PAYLOAD_AT + 256
+                                       : *byte_count;
         uint32_t place = pick(limit < *byte_count ? limit : *byte_count);
         switch (pick(5)) {
         case 0: page[place] ^= (uint8_t)(1u << pick(8)); break;
@@ -141,14 +146,15 @@ static void mutate(uint8_t *page, uint32_t *byte_count)
 int main(void)
 {
     const char *seed = getenv("LUM_SEED"), *rounds = getenv("LUM_ROUNDS");
-    uint64_t first = seed != NULL ? strtoull(seed, NULL, 0) : 1, count = rounds != NULL ? strtoull(rounds, NULL, 0) : 4000;
+    uint64_t first = seed != NULL ? strtoull(seed, NULL, 0) : 1,
+             count = rounds != NULL ? strtoull(rounds, NULL, 0) : 20000;
     uint8_t *page = aligned(2 * LUM__PAGE_BYTES_MAX);
     for (uint64_t round = 0; round < count; round++) {
         random_state = first + round; /* so that LUM_SEED=<the last one printed> LUM_ROUNDS=1 replays */
         uint32_t byte_count = good_page(page);
         memset(page + byte_count, 0, 64 * 20);
         if (round % 16 != 0) mutate(page, &byte_count);
-        if (round % 1000 == 0) fprintf(stderr, "LUM_SEED=%llu ...\n", (unsigned long long)random_state);
+        if (round % 5000 == 0) fprintf(stderr, "LUM_SEED=%llu ...\n", (unsigned long long)(first + round));
         LLVMFuzzerTestOneInput(page, byte_count);
     }
     printf("%llu pages from LUM_SEED=%llu\n", (unsigned long long)count, (unsigned long long)first);

@@ -1,4 +1,5 @@
-/* tests/support/page_rows.h - rows as the three workloads of `lum stress` have them, for tests and benchmarks of pages. */
+/* tests/support/page_rows.h - rows as the three workloads of `lum stress` have them, for tests and benchmarks of pages.
+ */
 #ifndef LUM_TESTS_PAGE_ROWS_H
 #define LUM_TESTS_PAGE_ROWS_H
 
@@ -29,7 +30,8 @@ static inline void page_rows_random(lum_t *rows, uint64_t first, uint32_t count)
 {
     memset(rows, 0, count * sizeof *rows);
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t number = first + i, state = number * UINT64_C(0x9e3779b97f4a7c15), a = lum__splitmix64(&state), b = lum__splitmix64(&state);
+        uint64_t number = first + i, state = number * UINT64_C(0x9e3779b97f4a7c15), a = lum__splitmix64(&state),
+                 b = lum__splitmix64(&state);
         rows[i].id = number;
         rows[i].timestamp = PAGE_ROWS_BASE_NS + number * 1000 + a % 1000;
         rows[i].position_x = (int32_t)((a >> 32) % 2000001) - 1000000;

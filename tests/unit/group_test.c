@@ -1,5 +1,5 @@
-/* Proves that a group keeps what was added, in order, across growth, also when it is given its own records, and that misuse is
- * answered instead of crashing. */
+/* Proves that a group keeps what was added, in order, across growth, also when it is given its own records, and that
+ * misuse is answered instead of crashing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,8 @@ static void test_adds_many_and_itself(void **state)
     lum_t three[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
     assert_int_equal(lum_group_add_many(group, three, 3), LUM_OK);
     assert_int_equal(lum_group_add_many(group, three, 0), LUM_OK);
-    for (int i = 0; i < 12; i++) assert_int_equal(lum_group_add_many(group, lum_group_data(group), lum_group_size(group)), LUM_OK);
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(lum_group_add_many(group, lum_group_data(group), lum_group_size(group)), LUM_OK);
     assert_int_equal(lum_group_size(group), 3 << 12);
     for (size_t i = 0; i < lum_group_size(group); i++) assert_int_equal(lum_group_get(group, i)->id, i % 3 + 1);
     lum_group_destroy(group);

@@ -1,6 +1,6 @@
-/* Proves that a page gives back exactly the rows that went in, for every encoding, row count, instruction level and edge value; that
- * all levels write the same bytes; that bad rows are named; and that each numbered condition of docs/format.md section 6 is
- * checked: every one is broken alone and reported by its number and place. */
+/* Proves that a page gives back exactly the rows that went in, for every encoding, row count, instruction level and
+ * edge value; that all levels write the same bytes; that bad rows are named; and that each numbered condition of
+ * docs/format.md section 6 is checked: every one is broken alone and reported by its number and place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,11 +65,12 @@ static uint64_t bits(uint64_t *state, uint32_t count)
     return count == 0 ? 0 : lum__splitmix64(state) >> (64 - count);
 }
 
-/* --- round trips -------------------------------------------------------------------------------------------------------- */
+/* --- round trips
+ * -------------------------------------------------------------------------------------------------------- */
 
 static struct lum__range range_of(const lum_t *from, uint32_t count)
 {
-    struct lum__range range = {from[0].id, from[0].id, from[0].timestamp, from[0].timestamp,
+    struct lum__range range = {from[0].id,         from[0].id,         from[0].timestamp,  from[0].timestamp,
                                from[0].position_x, from[0].position_x, from[0].position_y, from[0].position_y};
     for (uint32_t i = 1; i < count; i++) {
         if (from[i].id < range.id_min) range.id_min = from[i].id;
@@ -87,15 +88,22 @@ static struct lum__range range_of(const lum_t *from, uint32_t count)
 static void assert_columns(const lum_columns *columns, const lum_t *expected, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        lum_t row = {columns->id[i], columns->timestamp[i], columns->memory_address[i], columns->position_x[i],
-                     columns->position_y[i], columns->checksum[i], columns->presence[i], columns->structure_type[i],
-                     columns->is_destroyed[i], 0};
+        lum_t row = {columns->id[i],
+                     columns->timestamp[i],
+                     columns->memory_address[i],
+                     columns->position_x[i],
+                     columns->position_y[i],
+                     columns->checksum[i],
+                     columns->presence[i],
+                     columns->structure_type[i],
+                     columns->is_destroyed[i],
+                     0};
         if (memcmp(&row, &expected[i], sizeof row) != 0) fail_msg("row %u of %u differs as columns", i, count);
     }
 }
 
-/* Encodes rows[0..count) as rows and as columns, at every level, and reads them back at every level, from a copy of the exact
- * size so that a sanitizer sees a read behind its end. */
+/* Encodes rows[0..count) as rows and as columns, at every level, and reads them back at every level, from a copy of the
+ * exact size so that a sanitizer sees a read behind its end. */
 static void check_round_trip(uint32_t count)
 {
     uint32_t digest = 0, byte_count = 0, condition, at;
@@ -138,8 +146,15 @@ static void check_round_trip(uint32_t count)
         /* the columns just read, as a source would lend them */
         struct lum__page_scratch *lent = aligned(sizeof *lent);
         memcpy(lent, scratch, sizeof *lent);
-        lum_columns source = {lent->id, lent->timestamp, lent->memory_address, (int32_t *)lent->position_x,
-                              (int32_t *)lent->position_y, lent->presence, lent->structure_type, lent->is_destroyed, NULL};
+        lum_columns source = {lent->id,
+                              lent->timestamp,
+                              lent->memory_address,
+                              (int32_t *)lent->position_x,
+                              (int32_t *)lent->position_y,
+                              lent->presence,
+                              lent->structure_type,
+                              lent->is_destroyed,
+                              NULL};
         memset(other_page, 0xdd, LUM__PAGE_BYTES_MAX);
         lum__page_encode_columns(scratch, &source, count, other_page, &summary);
         assert_int_equal(summary.byte_count, byte_count);
@@ -153,7 +168,8 @@ static void check_round_trip(uint32_t count)
     lum__page_kernel_force(NULL);
 }
 
-static const uint32_t counts[] = {1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 127, 255, 1000, 1023,
+static const uint32_t counts[] = {1,    2,    3,    4,    5,    7,    8,    15,   16,   17,   31,
+                                  32,   33,   47,   48,   63,   64,   65,   127,  255,  1000, 1023,
                                   1024, 1025, 1999, 2047, 2048, 2049, 3071, 3073, 4064, 4095, 4096};
 enum { COUNTS = sizeof counts / sizeof *counts };
 
@@ -201,20 +217,21 @@ static void fill_shape(uint64_t *out, uint32_t count, uint64_t *state)
     for (uint32_t i = 0; i < count; i++) {
         switch (shape) {
         case 0: out[i] = first; break;
-        case 1: case 2: out[i] = first + i * step; break;                                  /* may wrap */
-        case 3: out[i] = first + bits(state, (uint32_t)width); break;                      /* frame of reference */
-        case 4: out[i] = value += bits(state, (uint32_t)width); break;                     /* rising */
-        case 5: out[i] = value += bits(state, 6) - 32; break;                              /* walk */
-        case 6: out[i] = first + i % lag; break;                                           /* going round */
+        case 1:
+        case 2: out[i] = first + i * step; break;                      /* may wrap */
+        case 3: out[i] = first + bits(state, (uint32_t)width); break;  /* frame of reference */
+        case 4: out[i] = value += bits(state, (uint32_t)width); break; /* rising */
+        case 5: out[i] = value += bits(state, 6) - 32; break;          /* walk */
+        case 6: out[i] = first + i % lag; break;                       /* going round */
         case 7: out[i] = i < lag ? bits(state, 40) : out[i - lag] + bits(state, 5) - 16; break;
         case 8: out[i] = bits(state, 64); break;
         case 9: out[i] = bits(state, 1) ? UINT64_MAX : 0; break;
         case 10: out[i] = bits(state, 1) ? INT64_MAX : (uint64_t)INT64_MIN; break;
-        case 11: out[i] = i == lag ? UINT64_MAX : first; break;                            /* one outlier */
-        case 12: out[i] = first + i * step + (i == count / 2); break;                      /* nearly a stride */
+        case 11: out[i] = i == lag ? UINT64_MAX : first; break;       /* one outlier */
+        case 12: out[i] = first + i * step + (i == count / 2); break; /* nearly a stride */
         case 13: out[i] = bits(state, 1) ? UINT32_MAX : 0; break;
         case 14: out[i] = (i % 2 ? UINT64_C(0x7fffffff) : UINT64_C(0x80000000)) + (i >= 2000) * step; break;
-        default: out[i] = first + i * 1000 + bits(state, 10); break;                       /* a clock */
+        default: out[i] = first + i * 1000 + bits(state, 10); break; /* a clock */
         }
     }
 }
@@ -247,10 +264,11 @@ static void test_random_shapes(void **state)
     }
 }
 
-/* --- encodings by force ------------------------------------------------------------------------------------------------- */
+/* --- encodings by force
+ * ------------------------------------------------------------------------------------------------- */
 
-/* Encodes one column as asked, alone at the front of a page-sized buffer, at every level; the bytes and what is read back must
- * be the same everywhere. Returns false if the values can't be written that way. */
+/* Encodes one column as asked, alone at the front of a page-sized buffer, at every level; the bytes and what is read
+ * back must be the same everywhere. Returns false if the values can't be written that way. */
 static bool check_forced(uint8_t type, const void *values, uint32_t count, uint8_t encoding, uint32_t lag)
 {
     struct lum__page_descriptor first = {0};
@@ -355,7 +373,8 @@ static void test_choices(void **state)
     }
 }
 
-/* --- what may not enter -------------------------------------------------------------------------------------------------- */
+/* --- what may not enter
+ * -------------------------------------------------------------------------------------------------- */
 
 static void test_row_faults(void **state)
 {
@@ -416,7 +435,8 @@ static void test_missing_columns_are_defaults(void **state)
     }
 }
 
-/* --- conditions 201-222 ---------------------------------------------------------------------------------------------------- */
+/* --- conditions 201-222
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A page with every encoding in it: 1,100 rows. */
 static uint32_t conditions_page(uint32_t *digest)
@@ -425,11 +445,11 @@ static uint32_t conditions_page(uint32_t *digest)
     uint64_t random = 4711;
     memset(rows, 0, 1100 * sizeof *rows);
     for (uint32_t i = 0; i < 1100; i++) {
-        rows[i].id = 5 + 3 * i;                                                              /* stride */
-        rows[i].timestamp = (i ? rows[i - 1].timestamp : 1000) + bits(&random, 8);           /* delta by 1 */
-        rows[i].memory_address = bits(&random, 64);                                          /* plain */
-        rows[i].position_x = (int32_t)bits(&random, 9) - 100;                                /* for */
-        rows[i].position_y = 7;                                                              /* constant */
+        rows[i].id = 5 + 3 * i;                                                    /* stride */
+        rows[i].timestamp = (i ? rows[i - 1].timestamp : 1000) + bits(&random, 8); /* delta by 1 */
+        rows[i].memory_address = bits(&random, 64);                                /* plain */
+        rows[i].position_x = (int32_t)bits(&random, 9) - 100;                      /* for */
+        rows[i].position_y = 7;                                                    /* constant */
         rows[i].presence = (uint8_t)bits(&random, 1);
     }
     lum__page_encode(scratch, rows, 1100, false, page, &summary);
@@ -441,12 +461,15 @@ static uint32_t descriptor_at(uint32_t column) { return LUM__PAGE_HEADER_BYTES +
 
 struct breakage {
     uint32_t condition;
-    uint32_t at;       /* where it is reported */
-    uint32_t byte;     /* what is changed */
-    uint32_t value;    /* to this byte */
+    uint32_t at;    /* where it is reported */
+    uint32_t byte;  /* what is changed */
+    uint32_t value; /* to this byte */
 };
 
-static uint32_t payload_at(uint32_t column) { return lum__get_u32(page + descriptor_at(column) + LUM__PAGE_COLUMN_AT_OFFSET); }
+static uint32_t payload_at(uint32_t column)
+{
+    return lum__get_u32(page + descriptor_at(column) + LUM__PAGE_COLUMN_AT_OFFSET);
+}
 
 static void check_broken(const struct breakage *b, uint32_t byte_count, uint32_t digest)
 {
@@ -456,7 +479,8 @@ static void check_broken(const struct breakage *b, uint32_t byte_count, uint32_t
     other_page[b->byte] = (uint8_t)b->value;
     bool is_good = lum__page_decode(scratch, other_page, byte_count, 1100, digest, back, &condition, &at);
     if (is_good || condition != b->condition || at != b->at)
-        fail_msg("byte %u = %u: condition %u at %u, expected %u at %u", b->byte, b->value, condition, at, b->condition, b->at);
+        fail_msg("byte %u = %u: condition %u at %u, expected %u at %u", b->byte, b->value, condition, at, b->condition,
+                 b->at);
     bool is_unsupported = b->condition == 203 || b->condition == 204 || b->condition == 211;
     assert_int_equal(lum__page_condition_is_unsupported(condition), is_unsupported);
 }
@@ -465,8 +489,8 @@ static void test_conditions(void **state)
 {
     (void)state;
     uint32_t digest, condition, at, byte_count = conditions_page(&digest);
-    const uint32_t id = descriptor_at(0), time = descriptor_at(1), address = descriptor_at(2), x = descriptor_at(3), y = descriptor_at(4),
-                   type = descriptor_at(6);
+    const uint32_t id = descriptor_at(0), time = descriptor_at(1), address = descriptor_at(2), x = descriptor_at(3),
+                   y = descriptor_at(4), type = descriptor_at(6);
     const uint32_t time_table = payload_at(1), x_table = payload_at(3);
     assert_true(lum__page_decode(scratch, page, byte_count, 1100, digest, back, &condition, &at));
     assert_int_equal(page[time + 2], LUM__ENCODING_DELTA);
@@ -474,44 +498,44 @@ static void test_conditions(void **state)
     assert_int_equal(page[x + 2], LUM__ENCODING_FOR);
     assert_int_equal(page[y + 2], LUM__ENCODING_CONSTANT);
     const struct breakage breakages[] = {
-        {202, 0, 0, 'l'},                                       /* magic */
-        {203, 4, 4, 1},                                         /* a schema of later */
-        {204, 6, 6, 2},                                         /* a version of later */
-        {205, 8, 8, 0x4d},                                      /* row count 1101 */
-        {206, 12, 13, (uint8_t)(page[13] + 1)},                 /* byte count */
-        {207, 20, 20, 9},                                       /* column count */
-        {208, 21, 63, 1},                                       /* reserved in the header */
-        {208, id + 3, id + 3, 1},                               /* ... in a descriptor */
-        {209, 16, 16, (uint8_t)(page[16] ^ 1)},                 /* the digest's copy */
-        {210, time, time, 2},                                   /* column out of order */
-        {210, id + 1, id + 1, LUM__TYPE_I32},                   /* wrong type */
-        {211, id + 2, id + 2, 0},                               /* an encoding of later */
+        {202, 0, 0, 'l'},                       /* magic */
+        {203, 4, 4, 1},                         /* a schema of later */
+        {204, 6, 6, 2},                         /* a version of later */
+        {205, 8, 8, 0x4d},                      /* row count 1101 */
+        {206, 12, 13, (uint8_t)(page[13] + 1)}, /* byte count */
+        {207, 20, 20, 9},                       /* column count */
+        {208, 21, 63, 1},                       /* reserved in the header */
+        {208, id + 3, id + 3, 1},               /* ... in a descriptor */
+        {209, 16, 16, (uint8_t)(page[16] ^ 1)}, /* the digest's copy */
+        {210, time, time, 2},                   /* column out of order */
+        {210, id + 1, id + 1, LUM__TYPE_I32},   /* wrong type */
+        {211, id + 2, id + 2, 0},               /* an encoding of later */
         {211, id + 2, id + 2, LUM__ENCODING_LAST + 1},
-        {212, type + 2, type + 2, LUM__ENCODING_STRIDE},        /* not for columns of one byte */
-        {213, id + 4, id + 4, 2},                               /* a stride goes up or down */
-        {213, time + 4, time + 4, 0},                           /* no distance */
-        {213, time + 4, time + 6, 1},                           /* a distance beyond the page */
-        {213, x + 4, x + 4, 1},                                 /* FOR takes none */
+        {212, type + 2, type + 2, LUM__ENCODING_STRIDE}, /* not for columns of one byte */
+        {213, id + 4, id + 4, 2},                        /* a stride goes up or down */
+        {213, time + 4, time + 4, 0},                    /* no distance */
+        {213, time + 4, time + 6, 1},                    /* a distance beyond the page */
+        {213, x + 4, x + 4, 1},                          /* FOR takes none */
         {214, time + 8, time + 8, (uint8_t)(page[time + 8] ^ 64)},
-        {214, y + 8, y + 11, 0x80},                             /* beyond the page */
-        {215, y + 12, y + 12, 64},                              /* a constant has no payload */
+        {214, y + 8, y + 11, 0x80},                                           /* beyond the page */
+        {215, y + 12, y + 12, 64},                                            /* a constant has no payload */
         {215, address + 12, address + 12, (uint8_t)(page[address + 12] ^ 1)}, /* plain has one length */
         {215, time + 12, time + 12, (uint8_t)(page[time + 12] ^ 64)},         /* packed has the table's */
-        {215, time + 12, time + 15, 0xff},                      /* beyond the page */
-        {216, x + 16, x + 23, 0},                               /* not sign-extended */
-        {216, type + 24, type + 24, 6},                         /* max beyond the enum */
-        {216, y + 16, y + 16, 8},                               /* min above max */
-        {217, y + 24, y + 24, 8},                               /* a constant with two values */
-        {217, id + 24, id + 24, (uint8_t)(page[id + 24] + 1)},  /* a span that the steps do not divide */
-        {218, time_table, time_table + 8, 40},                  /* wider than min..max, alone in its section */
-        {215, time + 12, time_table + 8, 1},                    /* a width that the length does not have */
-        {218, x_table, x_table + 8, 10},                        /* wider than min..max */
-        {218, x_table, x_table + 7, 0},                         /* base not sign-extended */
-        {218, x_table, x_table + 1, 0x80},                      /* base outside min..max */
-        {218, time_table + 16, time_table + 16 + 7, 0x40},      /* a difference larger than max - min */
-        {218, x_table + 9, x_table + 15, 1},                    /* reserved */
-        {219, x_table + 32, x_table + 40, 1},                   /* behind the table */
-        {221, x + 16, x + 16, (uint8_t)(page[x + 16] - 1)},     /* a min that no row has */
+        {215, time + 12, time + 15, 0xff},                                    /* beyond the page */
+        {216, x + 16, x + 23, 0},                                             /* not sign-extended */
+        {216, type + 24, type + 24, 6},                                       /* max beyond the enum */
+        {216, y + 16, y + 16, 8},                                             /* min above max */
+        {217, y + 24, y + 24, 8},                                             /* a constant with two values */
+        {217, id + 24, id + 24, (uint8_t)(page[id + 24] + 1)},                /* a span that the steps do not divide */
+        {218, time_table, time_table + 8, 40},              /* wider than min..max, alone in its section */
+        {215, time + 12, time_table + 8, 1},                /* a width that the length does not have */
+        {218, x_table, x_table + 8, 10},                    /* wider than min..max */
+        {218, x_table, x_table + 7, 0},                     /* base not sign-extended */
+        {218, x_table, x_table + 1, 0x80},                  /* base outside min..max */
+        {218, time_table + 16, time_table + 16 + 7, 0x40},  /* a difference larger than max - min */
+        {218, x_table + 9, x_table + 15, 1},                /* reserved */
+        {219, x_table + 32, x_table + 40, 1},               /* behind the table */
+        {221, x + 16, x + 16, (uint8_t)(page[x + 16] - 1)}, /* a min that no row has */
         {221, address + 16, address + 24, (uint8_t)(page[address + 24] + 1)},
     };
     for (uint32_t i = 0; i < sizeof breakages / sizeof *breakages; i++) check_broken(&breakages[i], byte_count, digest);
@@ -579,16 +603,11 @@ static void test_each_bit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_workloads),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_random_shapes),
-        cmocka_unit_test(test_each_encoding),
-        cmocka_unit_test(test_each_width),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_row_faults),
-        cmocka_unit_test(test_missing_columns_are_defaults),
-        cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_stride_of_one_row),
+        cmocka_unit_test(test_workloads),     cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_each_encoding),
+        cmocka_unit_test(test_each_width),    cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_row_faults),    cmocka_unit_test(test_missing_columns_are_defaults),
+        cmocka_unit_test(test_conditions),    cmocka_unit_test(test_stride_of_one_row),
         cmocka_unit_test(test_each_bit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,6 +1,6 @@
-/* Proves that a LUM's checksum is the CRC-32C of its 40 bytes with the checksum field as zero, computed alike by every way we have
- * (one record, tables, whole pages of every instruction level), that every bit of the record counts, and that each rule for rows
- * is checked. */
+/* Proves that a LUM's checksum is the CRC-32C of its 40 bytes with the checksum field as zero, computed alike by every
+ * way we have (one record, tables, whole pages of every instruction level), that every bit of the record counts, and
+ * that each rule for rows is checked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,8 +48,13 @@ static void test_known_values(void **state)
     assert_int_equal(crc32c_by_bits((const uint8_t *)"123456789", 9), 0xe3069283); /* the check value of CRC-32C */
     lum_t zero = {0};
     assert_int_equal(lum_record_checksum(&zero), checksum_by_bits(&zero));
-    lum_t record = {.id = 1, .timestamp = 1700000000000000000, .memory_address = 0x7f00deadbeef, .position_x = -5, .position_y = 7,
-                    .presence = 1, .structure_type = LUM_STRUCTURE_NODE};
+    lum_t record = {.id = 1,
+                    .timestamp = 1700000000000000000,
+                    .memory_address = 0x7f00deadbeef,
+                    .position_x = -5,
+                    .position_y = 7,
+                    .presence = 1,
+                    .structure_type = LUM_STRUCTURE_NODE};
     assert_int_equal(lum_record_checksum(&record), checksum_by_bits(&record));
     assert_int_equal(lum_record_checksum(&record), 0x1508c648); /* pinned: on disk for ever */
 }
@@ -98,9 +103,15 @@ static void test_pages_agree(void **state)
             uint64_t id[201], timestamp[201];
             memcpy(id + 1, scratch->id, count * sizeof *id);
             memcpy(timestamp + 1, scratch->timestamp, count * sizeof *id);
-            lum_columns columns = {id + 1, timestamp + 1, scratch->memory_address, (int32_t *)scratch->position_x,
-                                   (int32_t *)scratch->position_y, scratch->presence, scratch->structure_type,
-                                   scratch->is_destroyed, NULL};
+            lum_columns columns = {id + 1,
+                                   timestamp + 1,
+                                   scratch->memory_address,
+                                   (int32_t *)scratch->position_x,
+                                   (int32_t *)scratch->position_y,
+                                   scratch->presence,
+                                   scratch->structure_type,
+                                   scratch->is_destroyed,
+                                   NULL};
             uint32_t out[200];
             kernel->checksum(&columns, count, out);
             for (uint32_t i = 0; i < count; i++) assert_int_equal(out[i], rows[i].checksum);
@@ -147,14 +158,16 @@ static void test_each_rule(void **state)
     assert_int_equal(lum__record_check(&bad, true), LUM__ROW_BAD_RESERVED);
     for (int fault = LUM__ROW_OK; fault <= LUM__ROW_BAD_CHECKSUM; fault++)
         for (int other = LUM__ROW_OK; other < fault; other++)
-            assert_string_not_equal(lum__row_fault_text((enum lum__row_fault)fault), lum__row_fault_text((enum lum__row_fault)other));
+            assert_string_not_equal(lum__row_fault_text((enum lum__row_fault)fault),
+                                    lum__row_fault_text((enum lum__row_fault)other));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_values),     cmocka_unit_test(test_all_ways_agree), cmocka_unit_test(test_pages_agree),
-        cmocka_unit_test(test_every_bit_counts), cmocka_unit_test(test_each_rule),
+        cmocka_unit_test(test_known_values), cmocka_unit_test(test_all_ways_agree),
+        cmocka_unit_test(test_pages_agree),  cmocka_unit_test(test_every_bit_counts),
+        cmocka_unit_test(test_each_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
