@@ -289,14 +289,18 @@ static lum_status rotate(struct lum__wal_writer *writer)
     return LUM_OK;
 }
 
+bool lum__wal_must_rotate(const struct lum__wal_writer *writer, uint32_t batch_bytes)
+{
+    LUM_ASSERT(batch_bytes <= writer->batch_bytes_max);
+    uint64_t needed = lum__round_up(batch_bytes > 0 ? batch_bytes : 1, LUM__WAL_BATCH_ALIGNMENT);
+    return writer->offset + needed > batches_end(writer);
+}
+
 lum_status lum__wal_reserve(struct lum__wal_writer *writer, uint32_t batch_bytes)
 {
     LUM_ASSERT(writer->batch_bytes == 0);
-    LUM_ASSERT(batch_bytes <= writer->batch_bytes_max);
     if (writer->is_dead) return answer_dead(writer);
-    uint64_t needed = lum__round_up(batch_bytes > 0 ? batch_bytes : 1, LUM__WAL_BATCH_ALIGNMENT);
-    if (writer->offset + needed <= batches_end(writer)) return LUM_OK;
-    return rotate(writer);
+    return lum__wal_must_rotate(writer, batch_bytes) ? rotate(writer) : LUM_OK;
 }
 
 /* --- batches --- */

@@ -58,6 +58,8 @@ LUM_MUST_USE lum_status lum__wal_writer_start(const struct lum__wal_writer_optio
  * and synced (so everything written is durable and one sequence is used up). The batch must be empty.
  * LUM_ERR_NO_SPACE: nothing was written or numbered, the writer lives; any other failure kills it. */
 LUM_MUST_USE lum_status lum__wal_reserve(struct lum__wal_writer *writer, uint32_t batch_bytes);
+/* Would lum__wal_reserve(writer, batch_bytes) rotate, and so sync the log? */
+bool lum__wal_must_rotate(const struct lum__wal_writer *writer, uint32_t batch_bytes);
 /* Adds a record to the batch in memory: numbers it (record->sequence, final), stamps watermark, time and place. type,
  * transaction_id, count and the type's payload fields are the caller's; never LUM__WAL_SEAL or LUM__WAL_PAGES. False if
  * the batch or the segment is full, or the writer dead (nothing added): write, reserve, append again. */
