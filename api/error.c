@@ -1,0 +1,39 @@
+/* The public form of a thread's last failure, with what to do about it. */
+#include "base/status.h"
+#include "lum/lum.h"
+
+static const char *remedy(lum_status status)
+{
+    switch (status) {
+    case LUM_ERR_FORKED: return "open the store again in the child process";
+    case LUM_ERR_MEMORY_LIMIT: return "give more memory, or use fewer threads or smaller chunks";
+    case LUM_ERR_SYNC:
+    case LUM_ERR_POISONED: return "check the disk, then open the store again: it recovers by itself";
+    case LUM_ERR_NO_SPACE: return "free space on the device and run the command again; nothing acknowledged is lost";
+    case LUM_ERR_PERMISSION: return "check the permissions of the directory and the mount";
+    case LUM_ERR_FILESYSTEM: return "use a local file system";
+    case LUM_ERR_CORRUPT: return "run lum verify to see every damaged place; restore from a copy what is listed there";
+    case LUM_ERR_UNSUPPORTED: return "use the version of lum that wrote it, or a newer one";
+    case LUM_ERR_FOREIGN: return "remove the file that does not belong here";
+    case LUM_ERR_BUSY: return "wait for the other process, or stop it";
+    case LUM_ERR_NEEDS_PERSON: return "run lum recover --dry-run and lum verify to see what was found; reading what is intact still works";
+    case LUM_ERR_NEEDS_RECOVERY: return "run lum recover, or open the store for writing";
+    case LUM_IN_DOUBT: return "open the store again and look whether the transaction is there";
+    default: return "";
+    }
+}
+
+const lum_error_data *lum_last_error(void)
+{
+    static _Thread_local lum_error_data data;
+    const struct lum__error *error = lum__error_last();
+    data.status = error->status;
+    data.os_errno = error->os_errno;
+    data.file = error->file;
+    data.line = error->line;
+    data.offset = error->offset;
+    data.condition = error->condition;
+    data.message = error->message;
+    data.remedy = remedy(error->status);
+    return &data;
+}
