@@ -151,9 +151,18 @@ static void add_source(struct text *text, const char *name, size_t length)
     text_add(text, "\"");
 }
 
+static bool name_is_unique(const struct lum__mapping_columns *columns, uint32_t column)
+{
+    for (uint32_t i = 0; i < columns->count; ++i)
+        if (i != column && columns->lengths[i] == columns->lengths[column] &&
+            memcmp(columns->names[i], columns->names[column], columns->lengths[i]) == 0)
+            return false;
+    return true;
+}
+
 static void add_column(struct text *text, const struct lum__mapping_columns *columns, uint32_t column)
 {
-    if (columns->has_names)
+    if (columns->has_names && name_is_unique(columns, column))
         add_source(text, columns->names[column], columns->lengths[column]);
     else
         text_add(text, "#%u", column + 1);

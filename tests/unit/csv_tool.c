@@ -114,7 +114,8 @@ static lum_status read_memory(void *context, uint8_t *to, size_t bytes_max, size
     return LUM_OK;
 }
 
-/* What this program holds while it may give up at any row: globals, so that a leak checker only sees leaks of the library. */
+/* What this program holds while it may give up at any row: globals, so that a leak checker only sees leaks of the
+ * library. */
 static struct memory_stream stream;
 static lum_piece *pieces;
 static lum_t **rows;
