@@ -211,7 +211,7 @@ static lum_status sync_touched_data(struct opening *opening)
             if (replay->commits[i].chunks[j].segment == last) continue;
             last = replay->commits[i].chunks[j].segment;
             lum__segment_path(last, path);
-            LUM_TRY(lum__fs_open_file(opening->fs, path, LUM__OPEN_READ, &file));
+            LUM_TRY(lum__fs_open_file(opening->fs, path, LUM__OPEN_WRITE, &file));
             lum_status status = lum__file_sync(file);
             lum_status closed = lum__file_close(file);
             LUM_TRY(status);
