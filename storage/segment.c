@@ -188,7 +188,7 @@ lum_status lum__segments_open(struct lum__fs *fs, const uint8_t store_id[16], ui
     segments->next_number = next_segment > 0 ? next_segment : 1;
     LUM_TRY_OUT(collect_used(catalogue, &used));
     LUM_TRY_OUT(lum__segment_list(fs, &numbers, &number_count));
-    qsort(numbers, number_count, sizeof *numbers, compare_numbers);
+    if (number_count > 0) qsort(numbers, number_count, sizeof *numbers, compare_numbers);
     LUM_TRY_OUT(open_all(segments, numbers, number_count, used, catalogue->chunk_count));
     if (pthread_mutex_init(&segments->mutex, NULL) != 0) {
         status = lum__fail(LUM_ERR_NO_MEMORY, "a mutex cannot be made");
