@@ -16,7 +16,7 @@
 
 enum { SEGMENT_BYTES = 16384, SALT = 0x5a17c0de, RECORD_COUNT = 5, LINE_BYTES = 16 };
 #define FIRST_TRANSACTION ((1ull << 40) + 1)
-#define NOON 1700000000000000000u
+#define NOON              1700000000000000000u
 
 static const struct lum__wal_segment segment = {
     .store_id = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff},
@@ -38,11 +38,22 @@ static void fill_records(struct lum__wal_record records[RECORD_COUNT])
     records[1].type = LUM__WAL_CHUNK;
     records[1].offset = 4096 + 96;
     records[1].count = 100;
-    records[1].chunk = (struct lum__chunk_entry){
-        .segment = 1, .offset = 4096, .byte_count = 4096, .row_count = 100, .digest = 0xd16e57ed,
-        .lum_digest = 0x10adba5e, .ordinal = 0, .transaction_id = FIRST_TRANSACTION,
-        .range = {.id_min = 1, .id_max = 100, .timestamp_min = NOON, .timestamp_max = NOON + 99,
-                  .x_min = -50, .x_max = 49, .y_min = 0, .y_max = 7}};
+    records[1].chunk = (struct lum__chunk_entry){.segment = 1,
+                                                 .offset = 4096,
+                                                 .byte_count = 4096,
+                                                 .row_count = 100,
+                                                 .digest = 0xd16e57ed,
+                                                 .lum_digest = 0x10adba5e,
+                                                 .ordinal = 0,
+                                                 .transaction_id = FIRST_TRANSACTION,
+                                                 .range = {.id_min = 1,
+                                                           .id_max = 100,
+                                                           .timestamp_min = NOON,
+                                                           .timestamp_max = NOON + 99,
+                                                           .x_min = -50,
+                                                           .x_max = 49,
+                                                           .y_min = 0,
+                                                           .y_max = 7}};
     records[2].type = LUM__WAL_COMMIT;
     records[2].offset = 4096 + 96 + 96 + 128;
     records[2].count = 100;
@@ -78,14 +89,16 @@ static void build(uint8_t bytes[SEGMENT_BYTES])
     memset(bytes, 0, SEGMENT_BYTES);
     lum__wal_segment_encode(&segment, bytes);
     fill_records(records);
-    for (int i = 0; i < RECORD_COUNT; i++) lum__wal_record_encode(&records[i], segment.store_id, SALT, bytes + records[i].offset);
+    for (int i = 0; i < RECORD_COUNT; i++)
+        lum__wal_record_encode(&records[i], segment.store_id, SALT, bytes + records[i].offset);
 }
 
 /* Offset, sixteen bytes; lines of zeros are left out. */
 static int print_line(const uint8_t *bytes, uint32_t offset, char *out)
 {
     int length = sprintf(out, "%05x ", offset);
-    for (int i = 0; i < LINE_BYTES; i++) length += sprintf(out + length, i % 4 == 0 ? "  %02x" : " %02x", bytes[offset + (uint32_t)i]);
+    for (int i = 0; i < LINE_BYTES; i++)
+        length += sprintf(out + length, i % 4 == 0 ? "  %02x" : " %02x", bytes[offset + (uint32_t)i]);
     return length + sprintf(out + length, "\n");
 }
 
@@ -155,7 +168,9 @@ static void test_golden_bytes_are_read(void **state)
         struct lum__wal_record record;
         uint32_t condition;
         assert_int_equal(offset, wanted[i].offset);
-        assert_int_equal(lum__wal_record_check(bytes + offset, SEGMENT_BYTES - offset, &header, offset, &record, &condition), LUM__WAL_VALID);
+        assert_int_equal(
+            lum__wal_record_check(bytes + offset, SEGMENT_BYTES - offset, &header, offset, &record, &condition),
+            LUM__WAL_VALID);
         wanted[i].header_crc = record.header_crc; /* checked by the byte comparison above */
         wanted[i].payload_bytes = record.payload_bytes;
         assert_memory_equal(&record, &wanted[i], sizeof record);

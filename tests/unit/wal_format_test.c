@@ -48,11 +48,22 @@ static struct lum__wal_record sample(enum lum__wal_type type)
     switch (type) {
     case LUM__WAL_CHUNK:
         record.count = 4096;
-        record.chunk = (struct lum__chunk_entry){
-            .segment = 2, .offset = 40960, .byte_count = 8192, .row_count = 4096, .digest = 0x11223344,
-            .lum_digest = 0x55667788, .ordinal = 5, .transaction_id = record.transaction_id,
-            .range = {.id_min = 1, .id_max = 4096, .timestamp_min = 10, .timestamp_max = 20,
-                      .x_min = -5, .x_max = 5, .y_min = -7, .y_max = -6}};
+        record.chunk = (struct lum__chunk_entry){.segment = 2,
+                                                 .offset = 40960,
+                                                 .byte_count = 8192,
+                                                 .row_count = 4096,
+                                                 .digest = 0x11223344,
+                                                 .lum_digest = 0x55667788,
+                                                 .ordinal = 5,
+                                                 .transaction_id = record.transaction_id,
+                                                 .range = {.id_min = 1,
+                                                           .id_max = 4096,
+                                                           .timestamp_min = 10,
+                                                           .timestamp_max = 20,
+                                                           .x_min = -5,
+                                                           .x_max = 5,
+                                                           .y_min = -7,
+                                                           .y_max = -6}};
         break;
     case LUM__WAL_COMMIT:
         record.count = 123456;
@@ -270,31 +281,31 @@ static void test_condition_9_form(void **state)
 {
     (void)state;
     static const struct form_change changes[] = {
-        {LUM__WAL_BEGIN, 32, 1, LUM__WAL_BAD},           /* a begin counts nothing */
-        {LUM__WAL_WATERMARK, 32, 1, LUM__WAL_BAD},       /* nor does a watermark */
-        {LUM__WAL_WATERMARK, 16, 1, LUM__WAL_BAD},       /* which is of no transaction */
-        {LUM__WAL_WATERMARK, 40, 8, LUM__WAL_BAD},       /* and has no payload */
+        {LUM__WAL_BEGIN, 32, 1, LUM__WAL_BAD},     /* a begin counts nothing */
+        {LUM__WAL_WATERMARK, 32, 1, LUM__WAL_BAD}, /* nor does a watermark */
+        {LUM__WAL_WATERMARK, 16, 1, LUM__WAL_BAD}, /* which is of no transaction */
+        {LUM__WAL_WATERMARK, 40, 8, LUM__WAL_BAD}, /* and has no payload */
         {LUM__WAL_ROLLBACK, 40, 8, LUM__WAL_BAD},
         {LUM__WAL_BEGIN, 40, 8, LUM__WAL_BAD},
-        {LUM__WAL_WATERMARK, 6, 2, LUM__WAL_UNSUPPORTED},/* pages are for a later version */
-        {LUM__WAL_CHUNK, 32, 9, LUM__WAL_BAD},           /* count is not the entry's rows */
-        {LUM__WAL_CHUNK, 16, 1, LUM__WAL_BAD},           /* transaction is not the entry's */
-        {LUM__WAL_CHUNK, 40, 120, LUM__WAL_BAD},         /* an entry is 128 bytes */
-        {LUM__WAL_CHUNK, 96 + 48, 1, LUM__WAL_BAD},      /* commit sequence: not yet known */
-        {LUM__WAL_COMMIT, 32, 9, LUM__WAL_BAD},          /* count is not the payload's */
-        {LUM__WAL_COMMIT, 40, 32, LUM__WAL_BAD},         /* too short for its fixed part */
-        {LUM__WAL_COMMIT, 40, 48, LUM__WAL_BAD},         /* longer than its label */
-        {LUM__WAL_COMMIT, 96 + 24, 4, LUM__WAL_BAD},     /* label shorter than the payload */
-        {LUM__WAL_COMMIT, 96 + 25, 1, LUM__WAL_BAD},     /* label longer than a label may be */
-        {LUM__WAL_COMMIT, 96 + 42, 0, LUM__WAL_BAD},     /* NUL in the label */
+        {LUM__WAL_WATERMARK, 6, 2, LUM__WAL_UNSUPPORTED}, /* pages are for a later version */
+        {LUM__WAL_CHUNK, 32, 9, LUM__WAL_BAD},            /* count is not the entry's rows */
+        {LUM__WAL_CHUNK, 16, 1, LUM__WAL_BAD},            /* transaction is not the entry's */
+        {LUM__WAL_CHUNK, 40, 120, LUM__WAL_BAD},          /* an entry is 128 bytes */
+        {LUM__WAL_CHUNK, 96 + 48, 1, LUM__WAL_BAD},       /* commit sequence: not yet known */
+        {LUM__WAL_COMMIT, 32, 9, LUM__WAL_BAD},           /* count is not the payload's */
+        {LUM__WAL_COMMIT, 40, 32, LUM__WAL_BAD},          /* too short for its fixed part */
+        {LUM__WAL_COMMIT, 40, 48, LUM__WAL_BAD},          /* longer than its label */
+        {LUM__WAL_COMMIT, 96 + 24, 4, LUM__WAL_BAD},      /* label shorter than the payload */
+        {LUM__WAL_COMMIT, 96 + 25, 1, LUM__WAL_BAD},      /* label longer than a label may be */
+        {LUM__WAL_COMMIT, 96 + 42, 0, LUM__WAL_BAD},      /* NUL in the label */
         {LUM__WAL_COMMIT, 96 + 20, 2, LUM__WAL_UNSUPPORTED},
         {LUM__WAL_COMMIT, 96 + 26, 1, LUM__WAL_UNSUPPORTED},
         {LUM__WAL_COMMIT, 96 + 28, 8, LUM__WAL_UNSUPPORTED}, /* extensions */
         {LUM__WAL_COMMIT, 96 + 32, 1, LUM__WAL_UNSUPPORTED},
-        {LUM__WAL_SEAL, 96 + 0, 9, LUM__WAL_BAD},        /* count is not the payload's */
+        {LUM__WAL_SEAL, 96 + 0, 9, LUM__WAL_BAD}, /* count is not the payload's */
         {LUM__WAL_SEAL, 40, 8, LUM__WAL_BAD},
         {LUM__WAL_SEAL, 16, 1, LUM__WAL_BAD},
-        {LUM__WAL_SEAL, 72, 0, LUM__WAL_BAD},            /* a seal ends its batch */
+        {LUM__WAL_SEAL, 72, 0, LUM__WAL_BAD}, /* a seal ends its batch */
         {LUM__WAL_SEAL, 96 + 12, 1, LUM__WAL_UNSUPPORTED},
         {LUM__WAL_CHECKPOINT, 96 + 0, 9, LUM__WAL_BAD},
         {LUM__WAL_CHECKPOINT, 16, 1, LUM__WAL_BAD},
@@ -357,7 +368,8 @@ static void test_every_bit_of_a_record(void **state)
         for (uint32_t bit = 0; bit < 4096 * 8; bit++) {
             uint32_t condition;
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            if (look(&condition) == LUM__WAL_VALID || condition == 0) fail_msg("type %d: flipped bit %u is not seen", i, bit);
+            if (look(&condition) == LUM__WAL_VALID || condition == 0)
+                fail_msg("type %d: flipped bit %u is not seen", i, bit);
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
         expect(LUM__WAL_VALID, 0);
@@ -444,15 +456,15 @@ static void test_segment_condition_9_predecessor(void **state)
         uint32_t crc;
         bool fits;
     } cases[] = {
-        {2, 41, 6, 12288, 40, 1, true},   {2, 41, 7, 12288, 40, 1, false}, /* itself */
-        {2, 41, 8, 12288, 40, 1, false},  {2, 41, 0, 12288, 40, 1, false},
-        {2, 42, 6, 12288, 40, 1, false},  {2, 0, 6, 12288, UINT64_MAX, 1, false},
-        {2, 41, 6, 4096, 40, 1, false},   /* no seal fits before it */
-        {2, 41, 6, 12296, 40, 1, false},  {3, 41, 6, 12296, 40, 1, true}, /* a cut may lie within a batch */
-        {3, 41, 6, 12290, 40, 1, false},  {3, 41, 6, 4096, 40, 0, true}, /* of a segment without records */
-        {3, 41, 6, 4088, 40, 0, false},   {3, 41, 6, (1ull << 30) + 8, 40, 0, false},
-        {1, 1, 0, 0, 0, 0, true},         {1, 1, 1, 0, 0, 0, false},
-        {1, 1, 0, 4096, 0, 0, false},     {1, 1, 0, 0, 0, 5, false},
+        {2, 41, 6, 12288, 40, 1, true},  {2, 41, 7, 12288, 40, 1, false}, /* itself */
+        {2, 41, 8, 12288, 40, 1, false}, {2, 41, 0, 12288, 40, 1, false},
+        {2, 42, 6, 12288, 40, 1, false}, {2, 0, 6, 12288, UINT64_MAX, 1, false},
+        {2, 41, 6, 4096, 40, 1, false},                                  /* no seal fits before it */
+        {2, 41, 6, 12296, 40, 1, false}, {3, 41, 6, 12296, 40, 1, true}, /* a cut may lie within a batch */
+        {3, 41, 6, 12290, 40, 1, false}, {3, 41, 6, 4096, 40, 0, true},  /* of a segment without records */
+        {3, 41, 6, 4088, 40, 0, false},  {3, 41, 6, (1ull << 30) + 8, 40, 0, false},
+        {1, 1, 0, 0, 0, 0, true},        {1, 1, 1, 0, 0, 0, false},
+        {1, 1, 0, 4096, 0, 0, false},    {1, 1, 0, 0, 0, 5, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         lum__wal_segment_encode(&segment, block);
@@ -487,8 +499,9 @@ static void test_names(void **state)
     assert_string_equal(path, "wal/4294967295.wal");
     assert_int_equal(lum__wal_name_number("17.wal"), 17);
     assert_int_equal(lum__wal_name_number("4294967295.wal"), 4294967295u);
-    static const char *const foreign[] = {"", "0.wal", "01.wal", "4294967296.wal", "99999999999999999999999.wal", "7",
-                                          "7.wal2", "7.seg", "-7.wal", " 7.wal", "7 .wal", ".wal", "a.wal", "7.wal.tmp"};
+    static const char *const foreign[] = {"",       "0.wal",  "01.wal", "4294967296.wal", "99999999999999999999999.wal",
+                                          "7",      "7.wal2", "7.seg",  "-7.wal",         " 7.wal",
+                                          "7 .wal", ".wal",   "a.wal",  "7.wal.tmp"};
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) assert_int_equal(lum__wal_name_number(foreign[i]), 0);
 }
 
