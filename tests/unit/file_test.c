@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "storage/file.h"
+#include "storage/file_os.h"
 #include "storage/file_record.h"
 #include "storage/file_sim.h"
 
@@ -544,6 +546,7 @@ static void a_lock_ends_with_its_process(void **state)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) { /* opens for itself: an inherited descriptor would share the parent's lock */
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlives a failed test */
         struct lum__fs *fs = NULL;
         struct lum__file *file = NULL;
         struct lum__io_queue *queue = NULL;
@@ -565,6 +568,49 @@ static void a_lock_ends_with_its_process(void **state)
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     lum_status status = LUM_ERR_BUSY; /* the kernel takes a dead process's ring down a little later */
+    for (int i = 0; i < 5000 && status == LUM_ERR_BUSY; i++) {
+        status = lum__file_lock(file, 0, LUM__LOCK_EXCLUSIVE);
+        if (status == LUM_ERR_BUSY) usleep(1000);
+    }
+    assert_int_equal(status, LUM_OK);
+    ok(lum__file_close(file));
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* The ring alone holds the LOCK file here: the descriptor that took the lock is closed behind the file table's back, as
+ * it is when a killed process's descriptors are gone and its ring is not yet. */
+static void a_ring_holds_the_lock(void **state)
+{
+    struct place *place = *state;
+    struct lum__fs_features features;
+    lum__fs_features(place->fs, &features);
+    if (!features.io_uring) skip();
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    ok(lum__file_close(make_file(place->fs, "LOCK", 0)));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        struct lum__fs *fs = NULL;
+        struct lum__file *file = NULL;
+        struct lum__io_queue *queue = NULL;
+        bool good = lum__fs_open_os(place->directory, NULL, &fs) == LUM_OK &&
+                    lum__fs_open_file(fs, "LOCK", LUM__OPEN_WRITE, &file) == LUM_OK &&
+                    lum__file_lock(file, 0, LUM__LOCK_EXCLUSIVE) == LUM_OK &&
+                    lum__io_open(fs, 4, file, &queue) == LUM_OK && close(((struct os_file *)file)->fd) == 0;
+        if (write(ready[1], good ? "y" : "n", 1) == 1) pause();
+        _exit(1);
+    }
+    char answer = 'n';
+    assert_int_equal(read(ready[0], &answer, 1), 1);
+    assert_int_equal(answer, 'y');
+    struct lum__file *file = open_file(place->fs, "LOCK", LUM__OPEN_WRITE);
+    assert_int_equal(lum__file_lock(file, 0, LUM__LOCK_EXCLUSIVE), LUM_ERR_BUSY);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    lum_status status = LUM_ERR_BUSY;
     for (int i = 0; i < 5000 && status == LUM_ERR_BUSY; i++) {
         status = lum__file_lock(file, 0, LUM__LOCK_EXCLUSIVE);
         if (status == LUM_ERR_BUSY) usleep(1000);
@@ -734,6 +780,7 @@ static int run_os(struct place *place)
         in_place(modes_do_not_follow_the_umask),
         in_place(standard_descriptors_are_never_used),
         in_place(a_lock_ends_with_its_process),
+        in_place(a_ring_holds_the_lock),
         in_place(reading_only_changes_nothing),
         in_place(directories_are_made_when_asked),
         in_place(features_tell_what_is_in_use),
