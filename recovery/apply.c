@@ -112,11 +112,12 @@ static lum_status open_segments(struct opening *opening)
 static lum_status fail_store(struct opening *opening, const struct lum__error *problem, const char *sentence)
 {
     struct lum__state *state = &opening->parts->state;
-    char why[480];
+    lum_recovery_data *report = &opening->parts->report;
+    char why[1024];
     if (problem->status != LUM_OK && problem->file[0] != 0 && problem->offset != LUM_NO_OFFSET) {
-        snprintf(why, sizeof why, "%s, offset %" PRIu64 ": %.300s", problem->file, problem->offset, problem->message);
+        snprintf(why, sizeof why, "%s, offset %" PRIu64 ": %s", problem->file, problem->offset, problem->message);
     } else if (problem->status != LUM_OK) {
-        snprintf(why, sizeof why, "%s%s%.300s", problem->file, problem->file[0] ? ": " : "", problem->message);
+        snprintf(why, sizeof why, "%s%s%s", problem->file, problem->file[0] ? ": " : "", problem->message);
     } else {
         snprintf(why, sizeof why, "%s", sentence);
     }
@@ -124,8 +125,8 @@ static lum_status fail_store(struct opening *opening, const struct lum__error *p
     lum__state_explain(state, why);
     lum_status status = lum__state_write(opening->fs, state);
     (void)status;
-    opening->parts->report.state = LUM_STATE_FAILED;
-    snprintf(opening->parts->report.error_details, sizeof opening->parts->report.error_details, "%s", why);
+    report->state = LUM_STATE_FAILED;
+    snprintf(report->error_details, sizeof report->error_details, "%.*s", (int)sizeof report->error_details - 1, why);
     return lum__fail_at(__FILE__, __LINE__, LUM_ERR_NEEDS_PERSON, 0, problem->file, problem->offset, problem->condition,
                         "the store needs a person's decision: %s (what is intact can be read; `lum verify` shows the damage, `lum recover` the choices)",
                         why);

@@ -1,5 +1,6 @@
 /* recovery/plan.c - from a store directory to its contents, without changing a byte. Steps, with numbers: recovery/README.md "The plan". */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,17 +290,27 @@ static lum_status find_next_numbers(struct lum__fs *fs, struct lum__plan *plan)
     return LUM_OK;
 }
 
+/* Adds a sentence to the report's details, cut at their end. */
+__attribute__((format(printf, 2, 3))) static void add_detail(lum_recovery_data *report, const char *format, ...)
+{
+    size_t used = strlen(report->error_details), room = sizeof report->error_details;
+    va_list arguments;
+    if (used > 0 && used + 3 < room) {
+        memcpy(report->error_details + used, "; ", 3);
+        used += 2;
+    }
+    va_start(arguments, format);
+    vsnprintf(report->error_details + used, room - used, format, arguments);
+    va_end(arguments);
+}
+
 static void explain(struct lum__plan *plan)
 {
-    char *out = plan->report.error_details;
-    size_t room = sizeof plan->report.error_details;
-    int used = 0;
-    if (plan->decision.verdict != LUM__VERDICT_CLEAN) used = snprintf(out, room, "row %c: %s", plan->decision.row, plan->decision.sentence);
-    if (plan->problem.status != LUM_OK && used >= 0 && (size_t)used < room)
-        used += snprintf(out + used, room - (size_t)used, "%s%s: %s", used > 0 ? "; " : "", plan->problem.file, plan->problem.message);
-    if (plan->fell_back && used >= 0 && (size_t)used < room)
-        snprintf(out + used, room - (size_t)used, "%s%s could not be used (%s); checkpoint-%" PRIu64 " and the log behind it were",
-                 used > 0 ? "; " : "", plan->checkpoint_problem.file, plan->checkpoint_problem.message, plan->checkpoint.number);
+    if (plan->decision.verdict != LUM__VERDICT_CLEAN) add_detail(&plan->report, "row %c: %s", plan->decision.row, plan->decision.sentence);
+    if (plan->problem.status != LUM_OK) add_detail(&plan->report, "%s: %s", plan->problem.file, plan->problem.message);
+    if (plan->fell_back)
+        add_detail(&plan->report, "%s could not be used (%s); checkpoint-%" PRIu64 " and the log behind it were", plan->checkpoint_problem.file,
+                   plan->checkpoint_problem.message, plan->checkpoint.number);
 }
 
 static void fill_report(const struct lum__plan_options *options, struct lum__plan *plan)
