@@ -216,21 +216,24 @@ lum_status lum__chunk_decode_page_columns(const uint8_t *page, const struct lum_
     return LUM_OK;
 }
 
-/* The minima and maxima by which a scan passes pages over: does the directory tell those of the rows? */
-static bool is_range_of_rows(const struct lum__range *range, const lum_t *rows, uint32_t row_count)
+/* The minima and maxima by which a scan passes pages over: does the directory tell those of the page? A page that
+ * decoded proved its own (format.md 6: 221). */
+static bool is_range_of_page(const struct lum__range *range, const uint8_t *page, uint32_t byte_count)
 {
-    struct lum__range found = {UINT64_MAX, 0, UINT64_MAX, 0, INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN};
+    struct lum__page_column columns[LUM_COLUMN_COUNT];
+    struct lum__range found = {0};
+    uint32_t count, condition, at;
 
-    for (uint32_t index = 0; index < row_count; index++) {
-        const lum_t *row = &rows[index];
-        found.id_min = row->id < found.id_min ? row->id : found.id_min;
-        found.id_max = row->id > found.id_max ? row->id : found.id_max;
-        found.timestamp_min = row->timestamp < found.timestamp_min ? row->timestamp : found.timestamp_min;
-        found.timestamp_max = row->timestamp > found.timestamp_max ? row->timestamp : found.timestamp_max;
-        found.x_min = row->position_x < found.x_min ? row->position_x : found.x_min;
-        found.x_max = row->position_x > found.x_max ? row->position_x : found.x_max;
-        found.y_min = row->position_y < found.y_min ? row->position_y : found.y_min;
-        found.y_max = row->position_y > found.y_max ? row->position_y : found.y_max;
+    if (!lum__page_columns(page, byte_count, columns, LUM_COLUMN_COUNT, &count, &condition, &at)) return false;
+    for (uint32_t index = 0; index < count; index++) {
+        uint64_t min = columns[index].value_min, max = columns[index].value_max;
+        switch (columns[index].column) {
+        case LUM_COLUMN_ID: found.id_min = min, found.id_max = max; break;
+        case LUM_COLUMN_TIMESTAMP: found.timestamp_min = min, found.timestamp_max = max; break;
+        case LUM_COLUMN_POSITION_X: found.x_min = (int32_t)min, found.x_max = (int32_t)max; break;
+        case LUM_COLUMN_POSITION_Y: found.y_min = (int32_t)min, found.y_max = (int32_t)max; break;
+        default: break;
+        }
     }
     return lum__range_equals(range, &found);
 }
@@ -240,9 +243,9 @@ lum_status lum__chunk_check_page(const uint8_t *page, const struct lum__page_ent
                                  const char *file, lum_t *rows)
 {
     LUM_TRY(lum__chunk_decode_page(page, page_entry, entry, scratch, file, rows));
-    if (!is_range_of_rows(&page_entry->range, rows, page_entry->row_count)) {
+    if (!is_range_of_page(&page_entry->range, page, page_entry->byte_count)) {
         return lum__corrupt(file, entry->offset + page_entry->offset, 8,
-                            "the directory's minima and maxima of a page are not those of its rows");
+                            "the directory's minima and maxima of a page are not those of the page");
     }
     return LUM_OK;
 }
