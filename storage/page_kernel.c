@@ -39,90 +39,88 @@ struct block {
 
 static inline uint32_t bit_width(uint64_t value) { return value ? 64 - (uint32_t)__builtin_clzll(value) : 0; }
 
-static void put_block(uint8_t *entry, const struct block *block)
+static void put_block(uint8_t *entry, uint64_t base, uint32_t width)
 {
-    lum__put_u64(entry + LUM__BLOCK_AT_BASE, block->min);
-    entry[LUM__BLOCK_AT_WIDTH] = (uint8_t)block->width;
+    lum__put_u64(entry + LUM__BLOCK_AT_BASE, base);
+    entry[LUM__BLOCK_AT_WIDTH] = (uint8_t)width;
 }
 
 #include "storage/page_pack.inc"
 
-/* Packs count values (zeros behind them up to 1,024) of at most 32 bits; returns the body's bytes. */
-static uint32_t pack_lanes(struct lum__page_scratch *scratch, const uint32_t *lanes, uint32_t count, uint32_t width,
-                           uint8_t *body)
+/* Packs count values minus base (they fit width, at most 32, bits); returns the body's bytes. */
+static uint32_t pack_lanes(struct lum__page_scratch *scratch, const uint32_t *values, uint32_t count, uint32_t width,
+                           uint32_t base, uint8_t *body)
 {
     uint32_t bytes = lum__page_lane_bytes(count, width, 32);
     if (count == LUM__BLOCK_VALUES) {
-        pack32(lanes, body, width);
-    } else {
-        pack32(lanes, scratch->body, width);
-        memcpy(body, scratch->body, bytes);
+        pack32(values, body, width, base);
+        return bytes;
     }
+    for (uint32_t i = 0; i < count; i++) scratch->tail[i] = values[i] - base;
+    memset(scratch->tail + count, 0, (LUM__BLOCK_VALUES - count) * sizeof *scratch->tail);
+    pack32(scratch->tail, scratch->body, width, 0);
+    memcpy(body, scratch->body, bytes);
     return bytes;
 }
 
-/* Unpacks a body of count values; the lanes behind them hold anything. Returns the body's bytes. */
+/* Unpacks a body of count values and adds base; the lanes behind them hold anything. Returns the body's bytes. */
 static uint32_t unpack_lanes(struct lum__page_scratch *scratch, const uint8_t *body, uint32_t count, uint32_t width,
-                             uint32_t *lanes)
+                             uint32_t base, uint32_t *lanes)
 {
     uint32_t bytes = lum__page_lane_bytes(count, width, 32);
     if (count == LUM__BLOCK_VALUES) {
-        unpack32(body, lanes, width, 0);
+        unpack32(body, lanes, width, base);
     } else {
         memcpy(scratch->body, body, bytes); /* a full block of this width may be longer than what is left of the page */
-        unpack32(scratch->body, lanes, width, 0);
+        unpack32(scratch->body, lanes, width, base);
     }
     return bytes;
 }
 
-/* out[i] += out[i - 1] from i = 0 on; out[-1] is there. */
-static void prefix_sum_u64(uint64_t *out, uint32_t count)
-{
-    uint64_t sum = out[-1];
-    uint32_t i = 0;
-#if defined(__AVX512F__)
-    const __m512i zero = _mm512_setzero_si512();
-    __m512i carry = _mm512_set1_epi64((long long)sum);
-    for (; i + 8 <= count; i += 8) {
-        __m512i v = _mm512_loadu_si512(out + i);
-        v = _mm512_add_epi64(v, _mm512_alignr_epi64(v, zero, 7));
-        v = _mm512_add_epi64(v, _mm512_alignr_epi64(v, zero, 6));
-        v = _mm512_add_epi64(v, _mm512_alignr_epi64(v, zero, 4));
-        v = _mm512_add_epi64(v, carry);
-        carry = _mm512_permutexvar_epi64(_mm512_set1_epi64(7), v);
-        _mm512_storeu_si512(out + i, v);
-    }
-    sum = out[(ptrdiff_t)i - 1];
-#endif
-    for (; i < count; i++) out[i] = sum += out[i];
-}
-
-static void prefix_sum_u32(uint32_t *out, uint32_t count)
+/* out[i] = in[i] + out[i - 1] from i = 0 on; out[-1] is there. in may be out. */
+static void prefix_sum_u32(uint32_t *out, const uint32_t *in, uint32_t count)
 {
     uint32_t sum = out[-1], i = 0;
 #if defined(__AVX512F__)
-    const __m512i zero = _mm512_setzero_si512();
+    const __m512i zero = _mm512_setzero_si512(), last = _mm512_set1_epi32(15);
     __m512i carry = _mm512_set1_epi32((int)sum);
     for (; i + 16 <= count; i += 16) {
-        __m512i v = _mm512_loadu_si512(out + i);
+        __m512i v = _mm512_loadu_si512(in + i);
         v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, zero, 15));
         v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, zero, 14));
         v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, zero, 12));
         v = _mm512_add_epi32(v, _mm512_alignr_epi32(v, zero, 8));
-        v = _mm512_add_epi32(v, carry);
-        carry = _mm512_permutexvar_epi32(_mm512_set1_epi32(15), v);
-        _mm512_storeu_si512(out + i, v);
+        _mm512_storeu_si512(out + i, _mm512_add_epi32(v, carry));
+        carry = _mm512_add_epi32(carry, _mm512_permutexvar_epi32(last, v));
     }
-    sum = out[(ptrdiff_t)i - 1];
+    sum = (uint32_t)_mm512_cvtsi512_si32(carry);
+#elif defined(__AVX2__)
+    const __m256i fourth = _mm256_set1_epi32(3), last = _mm256_set1_epi32(7), zero = _mm256_setzero_si256();
+    __m256i carry = _mm256_set1_epi32((int)sum);
+    for (; i + 8 <= count; i += 8) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(in + i));
+        v = _mm256_add_epi32(v, _mm256_slli_si256(v, 4)); /* within each half */
+        v = _mm256_add_epi32(v, _mm256_slli_si256(v, 8));
+        v = _mm256_add_epi32(v, _mm256_blend_epi32(zero, _mm256_permutevar8x32_epi32(v, fourth), 0xf0));
+        _mm256_storeu_si256((__m256i *)(out + i), _mm256_add_epi32(v, carry));
+        carry = _mm256_add_epi32(carry, _mm256_permutevar8x32_epi32(v, last));
+    }
+    sum = (uint32_t)_mm256_cvtsi256_si32(carry);
 #endif
-    for (; i < count; i++) out[i] = sum += out[i];
+    for (; i < count; i++) out[i] = sum += in[i];
 }
 
-#define VALUE   uint64_t
-#define ORDERED uint64_t
-#define SIGNED  int64_t
-#define WIDE    1
-#define NAME(x) x##_u64
+static void prefix_sum_u64(uint64_t *out, const uint64_t *in, uint32_t count)
+{
+    uint64_t sum = out[-1];
+    for (uint32_t i = 0; i < count; i++) out[i] = sum += in[i];
+}
+
+#define VALUE uint32_t
+#define ORDERED int32_t
+#define SIGNED  int32_t
+#define WIDE    0
+#define NAME(x) x##_u32
 #include "storage/page_column.inc"
 #undef VALUE
 #undef ORDERED
@@ -130,11 +128,11 @@ static void prefix_sum_u32(uint32_t *out, uint32_t count)
 #undef WIDE
 #undef NAME
 
-#define VALUE   uint32_t
-#define ORDERED int32_t
-#define SIGNED  int32_t
-#define WIDE    0
-#define NAME(x) x##_u32
+#define VALUE uint64_t
+#define ORDERED uint64_t
+#define SIGNED  int64_t
+#define WIDE    1
+#define NAME(x) x##_u64
 #include "storage/page_column.inc"
 #undef VALUE
 #undef ORDERED

@@ -25,9 +25,11 @@ struct lum__page_scratch {
     alignas(64) uint8_t is_destroyed[LUM__PAGE_ROWS_MAX + LUM__PAGE_SLACK];
     alignas(64) uint32_t checksum[LUM__PAGE_ROWS_MAX + LUM__PAGE_SLACK];
     alignas(64) uint64_t residual[LUM__PAGE_ROWS_MAX + LUM__PAGE_SLACK]; /* of the column being encoded */
-    alignas(64) uint32_t lane[LUM__BLOCK_VALUES];                        /* the block being packed: low 32 bits */
-    alignas(64) uint32_t lane_high[LUM__BLOCK_VALUES];                   /* ... and what is above them */
-    alignas(64) uint8_t body[LUM__BLOCK_VALUES * 4];                     /* a partial block's body, zero-padded */
+    alignas(64) uint32_t narrow[LUM__PAGE_ROWS_MAX + LUM__PAGE_SLACK]; /* a 64-bit column of small range, as 32 bits */
+    alignas(64) uint32_t lane[LUM__BLOCK_VALUES];                      /* the block being packed: low 32 bits */
+    alignas(64) uint32_t lane_high[LUM__BLOCK_VALUES];                 /* ... and what is above them */
+    alignas(64) uint32_t tail[LUM__BLOCK_VALUES];                      /* a partial block's values, zero-padded */
+    alignas(64) uint8_t body[LUM__BLOCK_VALUES * 4];                   /* ... and its body */
 };
 
 /* A column's descriptor, in memory. */
