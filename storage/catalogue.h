@@ -1,8 +1,8 @@
 /* storage/catalogue.h - which chunks and transactions are committed; its snapshots; the checkpoint file.
  *
- * The catalogue is a sequence of immutable versions. A reader pins one (a reference count), a commit publishes the next one. Entries
- * are only ever appended, so a version is (array, count): older versions share the array and never look behind their count.
- * One thread publishes (the sequencer, or recovery before it exists); any thread pins. */
+ * The catalogue is a sequence of immutable versions. A reader pins one (a reference count), a commit publishes the next
+ * one. Entries are only ever appended, so a version is (array, count): older versions share the array and never look
+ * behind their count. One thread publishes (the sequencer, or recovery before it exists); any thread pins. */
 #ifndef LUM_STORAGE_CATALOGUE_H
 #define LUM_STORAGE_CATALOGUE_H
 
@@ -41,10 +41,11 @@ struct lum__catalogue_version {
 
 LUM_MUST_USE lum_status lum__catalogue_create(struct lum__catalogue **out);
 void lum__catalogue_destroy(struct lum__catalogue *catalogue); /* no pins may be left */
-/* Appends one committed transaction and its chunks (any order; sorted by ordinal here; commit_sequence is set here) and publishes
- * atomically. Checks that count, rows and combined digest are the transaction's and that its sequence is behind the last one, else
- * LUM_ERR_CORRUPT and nothing happens. The label is copied. */
-LUM_MUST_USE lum_status lum__catalogue_commit(struct lum__catalogue *catalogue, const struct lum__transaction *transaction,
+/* Appends one committed transaction and its chunks (any order; sorted by ordinal here; commit_sequence is set here) and
+ * publishes atomically. Checks that count, rows and combined digest are the transaction's and that its sequence is
+ * behind the last one, else LUM_ERR_CORRUPT and nothing happens. The label is copied. */
+LUM_MUST_USE lum_status lum__catalogue_commit(struct lum__catalogue *catalogue,
+                                              const struct lum__transaction *transaction,
                                               struct lum__chunk_entry *chunks, size_t chunk_count);
 /* The newest version, pinned. Any thread. */
 const struct lum__catalogue_version *lum__catalogue_pin(struct lum__catalogue *catalogue);
@@ -61,8 +62,8 @@ uint32_t lum__catalogue_digest(uint32_t digest, const struct lum__chunk_entry *c
 struct lum__log_position {
     uint64_t segment;
     uint64_t offset;
-    uint64_t sequence;       /* last sequence before this place */
-    uint32_t last_header_crc;/* of that record; 0 if the segment holds none */
+    uint64_t sequence;        /* last sequence before this place */
+    uint32_t last_header_crc; /* of that record; 0 if the segment holds none */
 };
 
 /* An open transaction, as a checkpoint carries it. */
@@ -81,20 +82,21 @@ struct lum__checkpoint {
     struct lum__log_position replay; /* replay.sequence = covered sequence S */
     uint64_t next_data_segment;
     uint64_t next_wal_segment;
-    uint32_t body_crc;               /* filled by write and read */
-    bool is_read_only;               /* filled by read: it has features that allow reading only */
+    uint32_t body_crc;                  /* filled by write and read */
+    bool is_read_only;                  /* filled by read: it has features that allow reading only */
     struct lum__open_transaction *open; /* owned by the caller on write; by the checkpoint after read */
     size_t open_count;
 };
 
-/* Writes checkpoint-N: temporary -> write -> sync -> rename -> sync directory. The caller has synced all that it covers. After a failure the
- * checkpoint may be there all the same if the status is LUM_ERR_SYNC (final, as ever); else it is not. */
+/* Writes checkpoint-N: temporary -> write -> sync -> rename -> sync directory. The caller has synced all that it
+ * covers. After a failure the checkpoint may be there all the same if the status is LUM_ERR_SYNC (final, as ever); else
+ * it is not. */
 LUM_MUST_USE lum_status lum__checkpoint_write(struct lum__fs *fs, struct lum__checkpoint *checkpoint,
                                               const struct lum__catalogue_version *version);
-/* Reads and checks checkpoint-N; fills an empty catalogue (after a failure it may be partly filled: destroy it). LUM_ERR_CORRUPT,
- * _UNSUPPORTED, _FOREIGN, _NOT_FOUND. store_id NULL: any. The caller finishes *out. */
-LUM_MUST_USE lum_status lum__checkpoint_read(struct lum__fs *fs, uint64_t number, const uint8_t *store_id, struct lum__checkpoint *out,
-                                             struct lum__catalogue *catalogue);
+/* Reads and checks checkpoint-N; fills an empty catalogue (after a failure it may be partly filled: destroy it).
+ * LUM_ERR_CORRUPT, _UNSUPPORTED, _FOREIGN, _NOT_FOUND. store_id NULL: any. The caller finishes *out. */
+LUM_MUST_USE lum_status lum__checkpoint_read(struct lum__fs *fs, uint64_t number, const uint8_t *store_id,
+                                             struct lum__checkpoint *out, struct lum__catalogue *catalogue);
 void lum__checkpoint_fini(struct lum__checkpoint *checkpoint);
 /* The numbers of the checkpoint files in the store, newest first; at most max. Names only, nothing is read. */
 LUM_MUST_USE lum_status lum__checkpoint_list(struct lum__fs *fs, uint64_t *numbers, size_t max, size_t *count);

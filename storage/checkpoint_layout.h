@@ -1,4 +1,5 @@
-/* storage/checkpoint_layout.h - offsets in a checkpoint, shared by writer and reader. Source of truth: docs/format.md section 5. */
+/* storage/checkpoint_layout.h - offsets in a checkpoint, shared by writer and reader. Source of truth: docs/format.md
+ * section 5. */
 #ifndef LUM_STORAGE_CHECKPOINT_LAYOUT_H
 #define LUM_STORAGE_CHECKPOINT_LAYOUT_H
 

@@ -1,12 +1,14 @@
-/* storage/chunk_reader.h - brings the pages of chunks into memory, ahead of their use. The engine below chunk_scan.h: the readers of one
- * source share its chunks, each reader belongs to one thread.
+/* storage/chunk_reader.h - brings the pages of chunks into memory, ahead of their use. The engine below chunk_scan.h:
+ * the readers of one source share its chunks, each reader belongs to one thread.
  *
- * A reader has a few slots of one size. A unit is what one slot holds: a whole chunk, or, where a chunk does not fit or only some of its pages are
- * wanted, first its directory and then windows of neighbouring pages. Units are read and handed out in order:
+ * A reader has a few slots of one size. A unit is what one slot holds: a whole chunk, or, where a chunk does not fit or
+ * only some of its pages are wanted, first its directory and then windows of neighbouring pages. Units are read and
+ * handed out in order:
  *
  *   free --claim, submit reads--> in flight --all reaped, oldest first--> active (its pages are handed out) --> free
  *
- * The windows of a chunk are known once its directory was checked, so a claimed directory holds up further claims of this reader until it is active. */
+ * The windows of a chunk are known once its directory was checked, so a claimed directory holds up further claims of
+ * this reader until it is active. */
 #ifndef LUM_STORAGE_CHUNK_READER_H
 #define LUM_STORAGE_CHUNK_READER_H
 
@@ -40,10 +42,10 @@ struct lum__chunk_source {
 /* A part of a chunk, read in one go. */
 struct lum__chunk_unit {
     size_t chunk_index;
-    uint64_t position;          /* of the chunk's first row */
-    uint32_t begin, end;        /* bytes of the chunk, multiples of 4,096 */
+    uint64_t position;             /* of the chunk's first row */
+    uint32_t begin, end;           /* bytes of the chunk, multiples of 4,096 */
     uint32_t page_first, page_end; /* of a window */
-    bool is_first;              /* begins with the directory */
+    bool is_first;                 /* begins with the directory */
     bool is_whole;
 };
 
@@ -92,14 +94,16 @@ struct lum__chunk_page_ref {
 };
 
 /* Divides at most half of options->memory_bytes_max among at most `workers` readers (source->workers says how many). */
-LUM_MUST_USE lum_status lum__chunk_source_init(struct lum__chunk_source *source, struct lum__fs *fs, struct lum__segment_files *files,
-                                               const struct lum__chunk_entry *chunks, size_t chunk_count,
-                                               const struct lum__chunk_scan_options *options, uint32_t workers);
+LUM_MUST_USE lum_status lum__chunk_source_init(struct lum__chunk_source *source, struct lum__fs *fs,
+                                               struct lum__segment_files *files, const struct lum__chunk_entry *chunks,
+                                               size_t chunk_count, const struct lum__chunk_scan_options *options,
+                                               uint32_t workers);
 void lum__chunk_source_fini(struct lum__chunk_source *source);
 
 LUM_MUST_USE lum_status lum__chunk_reader_init(struct lum__chunk_reader *reader, struct lum__chunk_source *source);
 void lum__chunk_reader_fini(struct lum__chunk_reader *reader); /* also of a reader whose init failed */
-/* The next page in range. LUM_END. With reader->is_damage the failure is one chunk's: the next call goes on behind what failed. */
+/* The next page in range. LUM_END. With reader->is_damage the failure is one chunk's: the next call goes on behind what
+ * failed. */
 LUM_MUST_USE lum_status lum__chunk_reader_next(struct lum__chunk_reader *reader, struct lum__chunk_page_ref *out);
 /* Passes over what is left of a chunk. */
 void lum__chunk_reader_skip(struct lum__chunk_reader *reader, size_t chunk_index);

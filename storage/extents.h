@@ -1,4 +1,5 @@
-/* storage/extents.h - the free extents of one file: sorted by offset, neighbours merged, first fit. No I/O, no locks. */
+/* storage/extents.h - the free extents of one file: sorted by offset, neighbours merged, first fit. No I/O, no locks.
+ */
 #ifndef LUM_STORAGE_EXTENTS_H
 #define LUM_STORAGE_EXTENTS_H
 

@@ -25,6 +25,7 @@ struct segment {
     struct lum__file *file;
     uint64_t size_bytes; /* of the file, a multiple of 4,096; every byte behind the header block is used or in `free` */
     uint64_t used_bytes; /* of committed and reserved chunks */
+    uint64_t fresh_from; /* from here on everything has its blocks; what is before may be holes that a trim punched */
     struct lum__extents free;
     uint32_t sync_count; /* syncs in progress: trim leaves the segment alone */
 };
@@ -132,7 +133,7 @@ static lum_status open_segment(struct lum__segments *segments, uint64_t number, 
     if (status == LUM_ERR_CORRUPT && used_count == 0) return pass_over_damaged(segments, path, is_blank);
     if (status != LUM_OK) goto out;
     LUM_TRY_OUT(lum__file_info(segment.file, &info));
-    segment.size_bytes = info.size_bytes / LUM__BLOCK_BYTES * LUM__BLOCK_BYTES;
+    segment.size_bytes = segment.fresh_from = info.size_bytes / LUM__BLOCK_BYTES * LUM__BLOCK_BYTES;
     LUM_TRY_OUT(map_free_extents(&segment, used, used_count));
     segments->items[segments->count++] = segment;
     return LUM_OK;
@@ -297,30 +298,47 @@ out:;
 
 /* ----------------------------------------------------------------------------------------------- reserve, release */
 
-static bool take_extent(struct lum__segments *segments, uint32_t byte_count, uint64_t *number, uint64_t *offset,
-                        struct lum__file **file)
+/* The segment that has byte_count free bytes in one place, which are taken; NULL if none has. */
+static struct segment *take_extent(struct lum__segments *segments, uint32_t byte_count, uint64_t *offset)
 {
     for (size_t index = 0; index < segments->count; index++) {
         struct segment *segment = &segments->items[index];
         if (!lum__extents_take(&segment->free, byte_count, offset)) continue;
         segment->used_bytes += byte_count;
-        *number = segment->number;
-        *file = segment->file;
-        return true;
+        return segment;
     }
-    return false;
+    return NULL;
 }
 
-static lum_status reserve_locked(struct lum__segments *segments, uint32_t byte_count, uint64_t *number,
-                                 uint64_t *offset, struct lum__file **file)
+static void give_back(struct segment *segment, uint64_t offset, uint32_t byte_count)
+{
+    LUM_ASSERT(segment->used_bytes >= byte_count);
+    /* Without memory for the list the extent is lost until the next opening builds the map anew; that is all. */
+    if (lum__extents_add(&segment->free, offset, byte_count) == LUM_OK) segment->used_bytes -= byte_count;
+}
+
+static lum_status reserve_locked(struct lum__segments *segments, uint32_t byte_count, struct segment **out,
+                                 uint64_t *offset)
 {
     bool grew;
+    struct segment *segment = take_extent(segments, byte_count, offset);
 
-    if (take_extent(segments, byte_count, number, offset, file)) return LUM_OK;
-    LUM_TRY(grow_newest(segments, byte_count, &grew));
-    if (!grew) LUM_TRY(create_segment(segments, byte_count));
-    bool is_taken = take_extent(segments, byte_count, number, offset, file);
-    LUM_ASSERT(is_taken);
+    if (segment == NULL) {
+        LUM_TRY(grow_newest(segments, byte_count, &grew));
+        if (!grew) LUM_TRY(create_segment(segments, byte_count));
+        segment = take_extent(segments, byte_count, offset);
+        LUM_ASSERT(segment != NULL);
+    }
+    if (*offset < segment->fresh_from) { /* a full disk has to show here, not when the chunk is written (pitfall 13) */
+        lum_status status = lum__file_allocate(segment->file, *offset, byte_count);
+        if (status != LUM_OK) {
+            struct lum__error error = *lum__error_last();
+            give_back(segment, *offset, byte_count);
+            lum__error_restore(&error);
+            return status;
+        }
+    }
+    *out = segment;
     return LUM_OK;
 }
 
@@ -328,10 +346,18 @@ lum_status lum__segments_reserve(struct lum__segments *segments, uint32_t byte_c
                                  uint64_t *offset, struct lum__file **file)
 {
     LUM_ASSERT(byte_count > 0 && byte_count % LUM__CHUNK_ALIGNMENT == 0);
+    struct segment *found = NULL;
+
     *segment = *offset = 0;
     *file = NULL;
     (void)pthread_mutex_lock(&segments->mutex);
-    lum_status status = reserve_locked(segments, byte_count, segment, offset, file);
+    lum_status status = reserve_locked(segments, byte_count, &found, offset);
+    if (status == LUM_OK) {
+        *segment = found->number;
+        *file = found->file;
+    } else {
+        *offset = 0;
+    }
     (void)pthread_mutex_unlock(&segments->mutex);
     return status;
 }
@@ -342,9 +368,7 @@ void lum__segments_release(struct lum__segments *segments, uint64_t segment, uin
     struct segment *owner = find_segment(segments, segment);
     LUM_ASSERT(owner != NULL);
     LUM_ASSERT(offset >= LUM__BLOCK_BYTES && offset + byte_count <= owner->size_bytes);
-    LUM_ASSERT(owner->used_bytes >= byte_count);
-    /* Without memory for the list the extent is lost until the next opening builds the map anew; that is all. */
-    if (lum__extents_add(&owner->free, offset, byte_count) == LUM_OK) owner->used_bytes -= byte_count;
+    give_back(owner, offset, byte_count);
     (void)pthread_mutex_unlock(&segments->mutex);
 }
 
@@ -386,6 +410,7 @@ static lum_status trim_segment(struct segment *segment)
         segment->size_bytes = end;
         is_changed = true;
     }
+    segment->fresh_from = segment->size_bytes;
     for (size_t index = 0; index < segment->free.count; index++) {
         LUM_TRY(
             lum__file_punch(segment->file, segment->free.items[index].offset, segment->free.items[index].byte_count));

@@ -234,6 +234,44 @@ static void test_full_disk(void **state)
     chunk_store_close(&store);
 }
 
+/* What a trim punched has no blocks: reserving it on a full disk fails at once, and is undone, instead of the write
+ * later. */
+static void test_full_disk_and_holes(void **state)
+{
+    (void)state;
+    struct chunk_store store;
+    uint64_t segment, offset;
+    struct lum__file *file;
+
+    chunk_store_open(&store, NULL, 1 << 20);
+    for (int index = 0; index < 3; index++) chunk_store_add(&store, 20000, 4096);
+    const struct lum__chunk_entry hole = store.chunks[1];
+    lum__segments_release(store.segments, hole.segment, hole.offset, hole.byte_count);
+    store.chunks[1] = store.chunks[2];
+    store.chunk_count = 2;
+    chunk_store_commit(&store, "");
+    for (int is_reopened = 0; is_reopened < 2; is_reopened++) {
+        assert_int_equal(lum__segments_trim(store.segments), LUM_OK);
+        if (is_reopened) {
+            assert_int_equal(lum__segments_close(store.segments), LUM_OK);
+            store.segments = open_again(&store, 1, LUM_OK);
+        }
+        uint64_t used_bytes = lum__sim_used_bytes(store.sim);
+        lum__sim_set_limit(store.sim, used_bytes + 4096);
+        segment = 9;
+        assert_int_equal(lum__segments_reserve(store.segments, hole.byte_count, &segment, &offset, &file),
+                         LUM_ERR_NO_SPACE);
+        assert_int_equal(segment + offset, 0);
+        lum__sim_set_limit(store.sim, used_bytes + hole.byte_count);
+        assert_int_equal(lum__segments_reserve(store.segments, hole.byte_count, &segment, &offset, &file), LUM_OK);
+        assert_int_equal(offset, hole.offset);
+        assert_int_equal(lum__sim_used_bytes(store.sim), used_bytes + hole.byte_count);
+        lum__segments_release(store.segments, segment, offset, hole.byte_count);
+        lum__sim_set_limit(store.sim, 0);
+    }
+    chunk_store_close(&store);
+}
+
 /* Every call that makes a new segment fails once: the error is told, no file is left in the way, the next attempt
  * succeeds. */
 static void test_failing_creation(void **state)
@@ -437,15 +475,11 @@ static void test_real_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_extents),
-        cmocka_unit_test(test_many_threads),
-        cmocka_unit_test(test_reuse_and_large),
-        cmocka_unit_test(test_open_finds_what_is_free),
-        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_failing_creation),
-        cmocka_unit_test(test_power_cut_in_creation),
-        cmocka_unit_test(test_wrong_files),
-        cmocka_unit_test(test_unused_files),
+        cmocka_unit_test(test_extents),          cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_reuse_and_large),  cmocka_unit_test(test_open_finds_what_is_free),
+        cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_full_disk_and_holes),
+        cmocka_unit_test(test_failing_creation), cmocka_unit_test(test_power_cut_in_creation),
+        cmocka_unit_test(test_wrong_files),      cmocka_unit_test(test_unused_files),
         cmocka_unit_test(test_real_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
