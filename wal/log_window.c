@@ -14,6 +14,7 @@ enum {
      * claims the largest payload is read twice, not a thousand times. */
     WINDOW_BYTES = 2 * (LUM__WAL_PAYLOAD_BYTES_MAX + 4 * 4096),
     PAYLOAD_BYTES_AT = 40,
+    SALT_AT = 68,
 };
 _Static_assert(WINDOW_BYTES >= 1 << 20, "windows of at least 1 MiB");
 _Static_assert(WINDOW_BYTES % LUM__IO_ALIGNMENT == 0, "direct reads");
@@ -41,8 +42,25 @@ void lum__log_window_show(struct lum__log_window *window, const struct lum__wal_
     (void)lum__file_close(window->file);
     window->file = file;
     window->segment = file != NULL ? *segment : (struct lum__wal_segment){0};
+    window->is_salt_unknown = false;
     window->offset = 0;
     window->count = 0;
+}
+
+lum_status lum__log_window_show_headless(struct lum__log_window *window, const uint8_t store_id[16], uint64_t number,
+                                         struct lum__file *file)
+{
+    struct lum__wal_segment segment = {.number = number};
+    struct lum__file_info info = {0};
+    LUM_ASSERT(file != NULL);
+    lum_status status = lum__file_info(file, &info);
+    memcpy(segment.store_id, store_id, sizeof segment.store_id);
+    segment.segment_bytes = lum__round_up(info.size_bytes, LUM__BLOCK_BYTES);
+    if (segment.segment_bytes < LUM__BLOCK_BYTES) segment.segment_bytes = LUM__BLOCK_BYTES;
+    if (segment.segment_bytes > LUM__WAL_SEGMENT_BYTES_MAX) segment.segment_bytes = LUM__WAL_SEGMENT_BYTES_MAX;
+    lum__log_window_show(window, &segment, file);
+    window->is_salt_unknown = true;
+    return status;
 }
 
 static lum_status refill(struct lum__log_window *window, uint64_t offset)
@@ -87,6 +105,8 @@ lum_status lum__log_window_check(struct lum__log_window *window, uint64_t offset
             LUM_TRY(lum__log_window_get(window, offset, wanted, &at, &available));
         }
     }
+    if (window->is_salt_unknown && available >= LUM__WAL_RECORD_HEADER_BYTES)
+        window->segment.salt = lum__get_u32(at + SALT_AT); /* a number is never used twice, so that and the offset do */
     *look = lum__wal_record_check(at, available, &window->segment, offset, record, condition);
     return LUM_OK;
 }
@@ -114,6 +134,7 @@ static lum_status probe_record(struct probe *probe, uint64_t block_end, bool *ha
     if (look == LUM__WAL_VALID) {
         probe->findings->records++;
         if (record.watermark > probe->findings->watermark) probe->findings->watermark = record.watermark;
+        if (record.sequence < probe->findings->first_sequence) probe->findings->first_sequence = record.sequence;
         *has_live = true;
         probe->live_end = end;
         probe->at = end;
@@ -164,6 +185,7 @@ lum_status lum__log_probe(struct lum__log_window *window, uint64_t offset, struc
     LUM_ASSERT(offset % 8 == 0 && offset >= LUM__BLOCK_BYTES);
     LUM_ASSERT(offset <= window->segment.segment_bytes);
     memset(out, 0, sizeof *out);
+    out->first_sequence = UINT64_MAX;
     LUM_TRY(lum__file_info(window->file, &info));
     uint64_t end = window->segment.segment_bytes;
     if (info.size_bytes < end) end = lum__round_up(info.size_bytes, LUM__BLOCK_BYTES); /* behind it: nothing */

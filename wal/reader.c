@@ -21,9 +21,10 @@ struct lum__wal_reader {
     unsigned open_flags;
     bool has_limit;
     struct lum__log_position limit;
+    uint64_t *numbers; /* of the files in wal/, ascending */
+    size_t number_count;
     struct lum__wal_segment *segments; /* those with readable headers, by number */
     size_t segment_count;
-    uint64_t next_segment;
 
     /* where it is */
     struct lum__log_window window; /* shows position.segment once that is open */
@@ -42,21 +43,17 @@ struct lum__wal_reader {
 
 /* --- listing --- */
 
-static lum_status list_segments(struct lum__fs *fs, const uint8_t *store_id, unsigned flags,
-                                struct lum__wal_segment **out, size_t *count, uint64_t *next_segment,
-                                lum_status (*bad)(void *context, const char *path), void *context)
+/* The headers of those of the numbered segments that can be read. */
+static lum_status read_headers(struct lum__fs *fs, const uint8_t *store_id, unsigned flags, const uint64_t *numbers,
+                               size_t number_count, struct lum__wal_segment **out, size_t *count,
+                               lum_status (*bad)(void *context, const char *path), void *context)
 {
-    uint64_t *numbers = NULL;
-    size_t number_count = 0;
-    struct lum__wal_segment *segments = NULL;
     void *memory = NULL;
     lum_status status = LUM_OK;
     *out = NULL;
     *count = 0;
-    LUM_TRY(lum__log_segment_numbers(fs, &numbers, &number_count));
-    *next_segment = number_count > 0 ? numbers[number_count - 1] + 1 : 1;
-    LUM_TRY_OUT(lum__alloc_zeroed(number_count, sizeof *segments, &memory));
-    segments = memory;
+    LUM_TRY(lum__alloc_zeroed(number_count, sizeof(struct lum__wal_segment), &memory));
+    struct lum__wal_segment *segments = memory;
     for (size_t i = 0; i < number_count; i++) {
         struct lum__file *file = NULL;
         status = lum__log_segment_open(fs, store_id, numbers[i], flags, &segments[*count], &file);
@@ -75,7 +72,6 @@ static lum_status list_segments(struct lum__fs *fs, const uint8_t *store_id, uns
     }
     *out = segments;
 out:
-    free(numbers);
     if (status != LUM_OK) {
         free(segments);
         *count = 0;
@@ -86,8 +82,14 @@ out:
 lum_status lum__wal_list(struct lum__fs *fs, const uint8_t *store_id, struct lum__wal_segment **out, size_t *count,
                          lum_status (*bad)(void *context, const char *path), void *context)
 {
-    uint64_t next_segment;
-    return list_segments(fs, store_id, LUM__OPEN_READ, out, count, &next_segment, bad, context);
+    uint64_t *numbers = NULL;
+    size_t number_count = 0;
+    *out = NULL;
+    *count = 0;
+    LUM_TRY(lum__log_segment_numbers(fs, &numbers, &number_count));
+    lum_status status = read_headers(fs, store_id, LUM__OPEN_READ, numbers, number_count, out, count, bad, context);
+    free(numbers);
+    return status;
 }
 
 /* --- stopping --- */
@@ -237,8 +239,9 @@ lum_status lum__wal_reader_open(struct lum__fs *fs, const uint8_t store_id[16], 
     reader->position = *from;
     reader->is_in_batch = from->offset % LUM__WAL_BATCH_ALIGNMENT != 0;
     LUM_TRY_OUT(lum__log_window_init(&reader->window));
-    LUM_TRY_OUT(list_segments(fs, store_id, reader->open_flags, &reader->segments, &reader->segment_count,
-                              &reader->next_segment, NULL, NULL));
+    LUM_TRY_OUT(lum__log_segment_numbers(fs, &reader->numbers, &reader->number_count));
+    LUM_TRY_OUT(read_headers(fs, store_id, reader->open_flags, reader->numbers, reader->number_count, &reader->segments,
+                             &reader->segment_count, NULL, NULL));
     note_cuts(reader);
     *out = reader;
 out:
@@ -251,6 +254,7 @@ void lum__wal_reader_close(struct lum__wal_reader *reader)
     if (reader == NULL) return;
     lum__log_window_fini(&reader->window);
     free(reader->segments);
+    free(reader->numbers);
     free(reader);
 }
 
@@ -348,25 +352,50 @@ lum_status lum__wal_reader_next(struct lum__wal_reader *reader, struct lum__wal_
 
 /* --- evidence --- */
 
-/* What a segment behind the one where reading stopped says. */
-static lum_status probe_later_segment(struct lum__wal_reader *reader, const struct lum__wal_segment *segment,
-                                      struct lum__wal_evidence *out)
+static void raise_to(uint64_t *highest, uint64_t value)
 {
-    struct lum__wal_segment again;
-    struct lum__log_findings findings;
+    if (value > *highest) *highest = value;
+}
+
+/* Shows a segment for probing; without its header if that cannot be read. *is_shown: false if there is nothing. */
+static lum_status show_for_probing(struct lum__wal_reader *reader, uint64_t number, bool *is_shown)
+{
+    struct lum__wal_segment segment;
     struct lum__file *file = NULL;
-    LUM_ASSERT(segment->number > reader->position.segment);
-    /* It was begun after everything up to there was accepted and synced (README, R3 and R4). */
-    if (segment->origin == LUM__WAL_ORIGIN_RECOVERY && segment->previous_sequence > out->watermark_behind)
-        out->watermark_behind = segment->previous_sequence;
+    char path[64];
+    *is_shown = false;
     lum_status status =
-        lum__log_segment_open(reader->fs, reader->store_id, segment->number, reader->open_flags, &again, &file);
-    if (status == LUM_ERR_NOT_FOUND || status == LUM_ERR_CORRUPT) return LUM_OK;
-    LUM_TRY(status);
-    lum__log_window_show(&reader->window, &again, file);
+        lum__log_segment_open(reader->fs, reader->store_id, number, reader->open_flags, &segment, &file);
+    if (status == LUM_OK) {
+        lum__log_window_show(&reader->window, &segment, file);
+    } else if (status == LUM_ERR_CORRUPT || status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN) {
+        lum__wal_path(number, path);
+        status = lum__fs_open_file(reader->fs, path, reader->open_flags, &file);
+        if (status == LUM_ERR_NOT_FOUND || status == LUM_ERR_FOREIGN || status == LUM_ERR_CORRUPT)
+            return LUM_OK; /* no regular file */
+        LUM_TRY(status);
+        LUM_TRY(lum__log_window_show_headless(&reader->window, reader->store_id, number, file));
+    } else {
+        return status == LUM_ERR_NOT_FOUND ? LUM_OK : status;
+    }
+    *is_shown = true;
+    return LUM_OK;
+}
+
+/* What a segment behind the one where reading stopped says. */
+static lum_status probe_later_segment(struct lum__wal_reader *reader, uint64_t number, struct lum__wal_evidence *out)
+{
+    struct lum__log_findings findings;
+    bool is_shown;
+    LUM_ASSERT(number > reader->position.segment);
+    LUM_TRY(show_for_probing(reader, number, &is_shown));
+    if (!is_shown) return LUM_OK;
     LUM_TRY(lum__log_probe(&reader->window, LUM__BLOCK_BYTES, &findings));
     out->records_behind += findings.records;
-    if (findings.watermark > out->watermark_behind) out->watermark_behind = findings.watermark;
+    raise_to(&out->watermark_behind, findings.watermark);
+    /* The log went on there after a lower sequence than was accepted here: what was accepted last was dead, cut off by
+     * a header that can no longer be read. */
+    if (findings.first_sequence <= out->position.sequence) raise_to(&out->watermark_behind, out->position.sequence + 1);
     return LUM_OK;
 }
 
@@ -374,11 +403,17 @@ static lum_status probe_later_segment(struct lum__wal_reader *reader, const stru
 static lum_status probe_rest(struct lum__wal_reader *reader, struct lum__wal_evidence *out)
 {
     struct lum__log_findings findings;
-    if (reader->window.file == NULL) return LUM_OK; /* that segment cannot be read at all */
-    LUM_TRY(lum__log_probe(&reader->window, reader->position.offset, &findings));
+    uint64_t offset = reader->position.offset;
+    bool is_shown = reader->window.file != NULL;
+    if (!is_shown && reader->position.segment != 0) { /* it could not be opened, or has no header */
+        LUM_TRY(show_for_probing(reader, reader->position.segment, &is_shown));
+        if (offset < LUM__BLOCK_BYTES || offset % 8 != 0) offset = LUM__BLOCK_BYTES; /* an impossible place to begin */
+    }
+    if (!is_shown || offset > reader->window.segment.segment_bytes) return LUM_OK;
+    LUM_TRY(lum__log_probe(&reader->window, offset, &findings));
     out->records_behind = findings.records;
     out->watermark_behind = findings.watermark;
-    if (findings.live_end > 0) out->tail_bytes = findings.live_end - reader->position.offset;
+    if (findings.live_end > 0) out->tail_bytes = findings.live_end - offset;
     /* The rest of an old long batch behind a new short one does not begin with a record, but is no torn one. */
     if (out->stop == LUM__WAL_STOP_BAD && out->condition == 1 && !reader->is_in_batch && findings.is_first_stale)
         out->stop = LUM__WAL_STOP_STALE;
@@ -388,20 +423,27 @@ static lum_status probe_rest(struct lum__wal_reader *reader, struct lum__wal_evi
 lum_status lum__wal_reader_evidence(struct lum__wal_reader *reader, struct lum__wal_evidence *out)
 {
     LUM_ASSERT(reader->stop != LUM__WAL_STOP_NONE);
+    uint64_t highest = reader->position.segment;
+    if (reader->number_count > 0) raise_to(&highest, reader->numbers[reader->number_count - 1]);
     *out = (struct lum__wal_evidence){
         .stop = reader->stop,
         .position = reader->position,
         .condition = reader->condition,
         .watermark_accepted = reader->watermark,
-        .next_segment =
-            reader->next_segment > reader->position.segment ? reader->next_segment : reader->position.segment + 1,
+        .next_segment = highest + 1,
     };
     memcpy(out->message, reader->message, sizeof out->message);
     if (reader->stop == LUM__WAL_STOP_LIMIT) return LUM_OK;
     LUM_TRY(probe_rest(reader, out));
+    /* A later recovery's segment was begun after all before it was accepted and synced (README, R3 and R4). */
     for (size_t i = 0; i < reader->segment_count; i++) {
-        if (reader->segments[i].number <= reader->position.segment) continue;
-        LUM_TRY(probe_later_segment(reader, &reader->segments[i], out));
+        const struct lum__wal_segment *segment = &reader->segments[i];
+        if (segment->number > reader->position.segment && segment->origin == LUM__WAL_ORIGIN_RECOVERY)
+            raise_to(&out->watermark_behind, segment->previous_sequence);
+    }
+    for (size_t i = 0; i < reader->number_count; i++) {
+        if (reader->numbers[i] > reader->position.segment)
+            LUM_TRY(probe_later_segment(reader, reader->numbers[i], out));
     }
     return LUM_OK;
 }

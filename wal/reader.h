@@ -32,9 +32,10 @@ struct lum__wal_evidence {
     char message[256];                 /* what was seen, for a person */
     uint64_t watermark_accepted;       /* highest watermark in accepted records */
     uint64_t watermark_behind; /* the highest sequence that anything behind the stop says is durable; 0 if nothing does:
-                                  watermarks of valid records in the rest of this segment and in every readable one with
-                                  a higher number, and what the header of a later recovery's segment (origin 3) says was
-                                  accepted and synced before it */
+                                  watermarks of valid records in the rest of this segment and in every file with a
+                                  higher number (also where its header cannot be read), and what the header of a later
+                                  recovery's segment (origin 3) says was accepted and synced before it. Above
+                                  position.sequence too if the log goes on in such a file after a lower sequence */
     uint64_t records_behind;   /* valid records found there */
     uint64_t tail_bytes;   /* from the stop to the end of the last block behind it in this segment that is neither zero
                               nor stale */

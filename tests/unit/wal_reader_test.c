@@ -437,6 +437,39 @@ static void test_evidence_of_a_later_recovery(void **state)
     assert_int_equal(end.watermark_behind, 20);
 }
 
+static void test_damaged_header_of_a_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    batch(fixture, 10, true);
+    struct lum__log_position cut = position_of(fixture);
+    batch(fixture, 10, false); /* 11-20: dead after the cut, but whole */
+    start_behind(fixture, &cut);
+    batch(fixture, 3, true); /* 11-13 of the new life */
+    assert_int_equal(lum__sim_flip_bit(fixture->sim, "wal/2.wal", 800), LUM_OK);
+    struct lum__wal_evidence end = read_all(fixture, &beginning, NULL);
+    assert_true(end.position.segment == 1 && end.position.sequence == 20); /* ran into the dead ones */
+    assert_int_equal(end.records_behind, 3);
+    assert_true(end.watermark_behind > 20); /* and says so */
+}
+
+static void test_damaged_header_of_a_successor(void **state)
+{
+    struct fixture *fixture = *state;
+    rotate_once(fixture);
+    batch(fixture, 3, true);
+    batch(fixture, 3, true);
+    uint64_t last = position_of(fixture).sequence;
+    assert_int_equal(lum__sim_flip_bit(fixture->sim, "wal/2.wal", 800), LUM_OK);
+    struct lum__wal_evidence end = read_all(fixture, &beginning, NULL);
+    assert_int_equal(end.stop, LUM__WAL_STOP_NO_SEGMENT);
+    assert_int_equal(end.watermark_behind, last - 3);
+    /* The same where reading begins there: the header is the first thing looked for. */
+    struct lum__log_position from = {.segment = 2, .offset = 4096, .sequence = end.position.sequence};
+    end = read_all(fixture, &from, NULL);
+    assert_int_equal(end.stop, LUM__WAL_STOP_NO_SEGMENT);
+    assert_int_equal(end.watermark_behind, last - 3);
+}
+
 static void test_stale_leftovers(void **state)
 {
     struct fixture *fixture = *state;
@@ -578,6 +611,8 @@ int main(void)
         TEST(test_chain_of_empty_segments),
         TEST(test_highest_epoch_wins),
         TEST(test_evidence_of_a_later_recovery),
+        TEST(test_damaged_header_of_a_cut),
+        TEST(test_damaged_header_of_a_successor),
         TEST(test_stale_leftovers),
         TEST(test_short_file_counts_as_zeros),
         TEST(test_log_larger_than_windows),
