@@ -47,9 +47,9 @@ struct lum__wal_writer_options {
 LUM_MUST_USE lum_status lum__wal_writer_resume(const struct lum__wal_writer_options *options,
                                                const struct lum__log_position *position, struct lum__wal_writer **out);
 /* Starts a new segment behind `position` (origin 3: the cut of a recovery; or origin 1 when position->segment is 0: the
- * first of a store; wal/ exists). First makes durable what was accepted up to position: its segment is synced, and
- * rewritten with its own bytes where direct I/O does not work. When it returns, the new header and its directory entry
- * are synced. LUM_ERR_NO_SPACE leaves nothing behind. */
+ * first of a store; wal/ exists). First makes durable what was accepted up to position, by a reader opened with direct
+ * I/O: its segment is synced, and rewritten with its own bytes where direct I/O does not work. When it returns, the new
+ * header and its directory entry are synced. LUM_ERR_NO_SPACE leaves nothing behind. */
 LUM_MUST_USE lum_status lum__wal_writer_start(const struct lum__wal_writer_options *options,
                                               const struct lum__log_position *position, struct lum__wal_writer **out);
 

@@ -67,13 +67,9 @@ void wal_make_record(uint64_t sequence, uint32_t generation, struct lum__wal_rec
     }
 }
 
-/* Is this the record that was appended as its sequence? */
-static bool is_right(const struct wal_script *script, const struct lum__wal_record *record)
+static bool is_same(const struct lum__wal_record *record, uint32_t generation)
 {
     struct lum__wal_record wanted;
-    if (record->sequence >= WAL_SCRIPT_SEQUENCES) return false;
-    uint32_t generation = script->generations[record->sequence];
-    if (generation == 0) return record->type == LUM__WAL_SEAL;
     wal_make_record(record->sequence, generation, &wanted);
     if (record->type != wanted.type || record->transaction_id != wanted.transaction_id || record->count != wanted.count)
         return false;
@@ -83,6 +79,18 @@ static bool is_right(const struct wal_script *script, const struct lum__wal_reco
     case LUM__WAL_CHECKPOINT: return memcmp(&record->checkpoint, &wanted.checkpoint, sizeof wanted.checkpoint) == 0;
     default: return true;
     }
+}
+
+bool wal_script_is_right(const struct wal_script *script, const struct lum__wal_record *record, bool in_any_life)
+{
+    if (record->sequence >= WAL_SCRIPT_SEQUENCES) return false;
+    uint32_t generation = script->generations[record->sequence];
+    if (!in_any_life) return generation == 0 ? record->type == LUM__WAL_SEAL : is_same(record, generation);
+    if (record->type == LUM__WAL_SEAL) return true;
+    for (generation = 1; generation <= script->generation; generation++) {
+        if (is_same(record, generation)) return true;
+    }
+    return false;
 }
 
 void wal_script_init(struct wal_script *script, uint64_t seed)
@@ -205,7 +213,7 @@ const char *wal_script_check(const struct wal_script *script, struct lum__fs *fs
     while (status == LUM_OK && (status = lum__wal_reader_next(reader, &record)) == LUM_OK) {
         if (record.sequence != ++sequence)
             wrong = violation("record %" PRIu64 " follows %" PRIu64, record.sequence, sequence - 1);
-        if (!is_right(script, &record))
+        if (!wal_script_is_right(script, &record, false))
             wrong = violation("record %" PRIu64 " is not what was appended", record.sequence);
     }
     if (status == LUM_END) status = lum__wal_reader_evidence(reader, end);

@@ -40,6 +40,8 @@ LUM_MUST_USE lum_status wal_script_run(struct wal_script *script, struct lum__wa
 LUM_MUST_USE lum_status wal_script_batch(struct wal_script *script, struct lum__wal_writer *writer, uint32_t count,
                                          bool sync);
 
+/* Is this what was appended under its sequence, in this life or (if in_any_life) an earlier one? */
+bool wal_script_is_right(const struct wal_script *script, const struct lum__wal_record *record, bool in_any_life);
 /* Reads everything from `from` on. "" if every record is what was appended there, in order, everything durable came
  * back, and no evidence says that durable data was lost; else what is wrong. *end: where reading stopped. */
 const char *wal_script_check(const struct wal_script *script, struct lum__fs *fs, const struct lum__log_position *from,
