@@ -233,19 +233,42 @@ static void decide(struct lum__plan *plan)
     plan->decision = lum__decide(&evidence);
 }
 
+/* Why a segment that the log needs cannot be used. False if it can. */
+static bool blame_segment(struct lum__fs *fs, const uint8_t store_id[16], uint64_t number, struct lum__error *out)
+{
+    struct lum__wal_segment segment;
+    struct lum__file *file = NULL;
+    lum_status status = lum__log_segment_open(fs, store_id, number, LUM__OPEN_READ, &segment, &file);
+    *out = *lum__error_last();
+    (void)lum__file_close(file);
+    return is_damage(status) || status == LUM_ERR_UNSUPPORTED;
+}
+
+lum_status lum__plan_blame_log(struct lum__fs *fs, const uint8_t store_id[16], const struct lum__wal_evidence *seen,
+                               const struct lum__replay *replay, lum_status status, const char *sentence)
+{
+    char path[LUM__PATH_BYTES_MAX];
+    struct lum__error cause;
+    lum__wal_path(seen->position.segment, path);
+    bool is_segment = (seen->stop == LUM__WAL_STOP_NO_SEGMENT || seen->stop == LUM__WAL_STOP_UNSUPPORTED) &&
+                      (blame_segment(fs, store_id, seen->position.segment, &cause) ||
+                       (replay->successor != 0 && blame_segment(fs, store_id, replay->successor, &cause)));
+    if (is_segment) return lum__fail_at(__FILE__, __LINE__, status, 0, cause.file, cause.offset, cause.condition, "%s; %s", cause.message, sentence);
+    if (seen->stop == LUM__WAL_STOP_NO_SEGMENT && replay->successor != 0) lum__wal_path(replay->successor, path);
+    uint64_t offset = seen->stop == LUM__WAL_STOP_NO_SEGMENT ? 80 : seen->position.offset;
+    return lum__fail_at(__FILE__, __LINE__, status, 0, path, offset, seen->condition, "%s; %s", seen->message, sentence);
+}
+
 /* The stop as an error, where it is one. */
-static void note_log_problem(struct lum__plan *plan)
+static void note_log_problem(struct lum__fs *fs, struct lum__plan *plan)
 {
     const struct lum__wal_evidence *seen = &plan->evidence;
     enum lum__verdict verdict = plan->decision.verdict;
     if (plan->replay->is_broken) note_problem(plan, &plan->replay->problem);
     if (verdict != LUM__VERDICT_REFUSE && verdict != LUM__VERDICT_UNSUPPORTED) return;
     if (plan->problem.status != LUM_OK || seen->stop == LUM__WAL_STOP_LIMIT) return;
-    char path[LUM__PATH_BYTES_MAX];
-    lum__wal_path(seen->position.segment, path);
     lum_status status = verdict == LUM__VERDICT_UNSUPPORTED ? LUM_ERR_UNSUPPORTED : LUM_ERR_CORRUPT;
-    status = lum__fail_at(__FILE__, __LINE__, status, 0, path, seen->position.offset, seen->condition, "%s; %s", seen->message,
-                          plan->decision.sentence);
+    status = lum__plan_blame_log(fs, plan->state.store_id, seen, plan->replay, status, plan->decision.sentence);
     (void)status;
     note_problem(plan, lum__error_last());
 }
@@ -361,7 +384,7 @@ lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_optio
     check_checkpoint_is_newest(out);
     LUM_TRY_OUT(check_commits(fs, options, out));
     decide(out);
-    note_log_problem(out);
+    note_log_problem(fs, out);
     LUM_TRY_OUT(take_content(out));
     LUM_TRY_OUT(find_next_numbers(fs, out));
     out->needs_recovery = out->decision.verdict != LUM__VERDICT_CLEAN && !options->writer_alive;

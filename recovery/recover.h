@@ -54,6 +54,10 @@ LUM_MUST_USE lum_status lum__plan_make(struct lum__fs *fs, const struct lum__pla
 LUM_MUST_USE lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_options *options, const struct lum__state *state,
                                              struct lum__plan *out);
 void lum__plan_fini(struct lum__plan *plan);
+/* Makes the place where reading the log stopped, and why, this thread's last error: of the segment that is to blame (a successor that a seal
+ * names, rather than the seal). status: LUM_ERR_CORRUPT or LUM_ERR_UNSUPPORTED, returned. */
+lum_status lum__plan_blame_log(struct lum__fs *fs, const uint8_t store_id[16], const struct lum__wal_evidence *seen,
+                               const struct lum__replay *replay, lum_status status, const char *sentence);
 
 /* What an open store consists of, below the threads. */
 struct lum__parts {

@@ -172,6 +172,7 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
     lum_status status = LUM_OK;
     LUM_ASSERT(record->sequence == before->sequence + 1);
     replay->record_count++;
+    replay->successor = record->type == LUM__WAL_SEAL ? record->seal.successor : 0;
     if (record->timestamp > replay->last_timestamp) replay->last_timestamp = record->timestamp;
     if (record->type <= LUM__WAL_ROLLBACK) {
         replay->last_content_sequence = record->sequence;

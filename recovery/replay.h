@@ -37,6 +37,7 @@ struct lum__replay {
     uint64_t epoch_max;                 /* highest epoch in a transaction id */
     uint64_t data_segment_max;          /* highest segment number in a chunk entry */
     uint64_t checkpoint_max;            /* highest checkpoint number in a checkpoint record */
+    uint64_t successor;                 /* that the last record fed names, if it is a seal; else 0 */
     bool is_broken;                     /* a record did not fit the ones before it, though both are intact */
     struct lum__error problem;          /* why */
 };

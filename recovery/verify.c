@@ -197,7 +197,10 @@ static lum_status check_checkpoint(struct verify *verify, uint64_t number)
 static lum_status check_checkpoints(struct verify *verify)
 {
     for (size_t i = 0; i < verify->checkpoint_count; i++) LUM_TRY(check_checkpoint(verify, verify->checkpoints[i]));
-    return LUM_OK;
+    if (verify->checkpoint_count != 1 || verify->checkpoints[0] == 1) return LUM_OK;
+    char path[LUM__PATH_BYTES_MAX]; /* from the second on there are always two */
+    snprintf(path, sizeof path, "checkpoint-%" PRIu64, verify->checkpoints[0] - 1);
+    return take_down(verify, lum__corrupt(path, LUM_NO_OFFSET, 0, "the older of the two checkpoints is missing"));
 }
 
 static bool is_listed(const struct verify *verify, const struct lum__error *problem)
@@ -257,10 +260,9 @@ static lum_status read_between(struct verify *verify, const struct lum__checkpoi
     if (replay->is_broken) {
         status = take_down_problem(verify, &replay->problem);
     } else if (evidence.stop != LUM__WAL_STOP_LIMIT) {
-        char path[64];
-        lum__wal_path(evidence.position.segment, path);
-        status = take_down(verify, lum__corrupt(path, evidence.position.offset, evidence.condition,
-                                                "the log breaks off between two checkpoints: %s", evidence.message));
+        lum_status kind = evidence.stop == LUM__WAL_STOP_UNSUPPORTED ? LUM_ERR_UNSUPPORTED : LUM_ERR_CORRUPT;
+        status = take_down(verify, lum__plan_blame_log(verify->fs, verify->state.store_id, &evidence, replay, kind,
+                                                       "the log breaks off between two checkpoints"));
     } else {
         *is_whole = true;
     }

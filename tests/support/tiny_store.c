@@ -15,12 +15,16 @@
 
 void tiny_row(uint64_t number, uint64_t row, lum_t *out)
 {
-    uint64_t seed = number * 1000003 + row;
+    uint64_t seed = number * 1000003 + row, device_seed = number * 1000003 + row % 64;
+    uint64_t noise = lum__splitmix64(&seed), device_noise = lum__splitmix64(&device_seed);
     memset(out, 0, sizeof *out);
-    out->id = number * 1000000 + row;
-    out->timestamp = number % 3 == 0 ? 1700000000000000000u : 1700000000000000000u + row * 1000;
-    out->memory_address = number % 2 == 0 ? 0x7f0000000000u + row * 40 : lum__splitmix64(&seed);
-    out->position_x = (int32_t)(lum__splitmix64(&seed) % 2001) - 1000;
+    out->id = number * 1000000 + (number % 4 == 1 ? row * 37 + noise % 3 : row); /* delta; stride */
+    if (number % 3 == 2) out->id = number * 1000000 + row % 64; /* 64 devices take turns: what the encoder looks for */
+    out->timestamp = 1700000000000000000u;                                       /* constant; stride; delta against 64 rows back, with a head */
+    if (number % 3 == 1) out->timestamp += row * 1000;
+    if (number % 3 == 2) out->timestamp += row % 64 * 1000000 + device_noise % 1000 + row / 64 * 7 + noise % 4;
+    out->memory_address = number % 2 == 0 ? 0x7f0000000000u + row * 40 : lum__splitmix64(&seed); /* stride; plain */
+    out->position_x = (int32_t)(lum__splitmix64(&seed) % 2001) - 1000;                            /* frame of reference */
     out->position_y = (int32_t)row - 500;
     out->presence = row % 7 != 0;
     out->structure_type = (uint8_t)(lum__splitmix64(&seed) % (LUM_STRUCTURE_TYPE_MAX + 1));

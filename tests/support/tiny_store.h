@@ -31,7 +31,7 @@ struct tiny_load {
     bool data_synced;     /* data before log; else nothing is synced (modes interval, none) */
 };
 
-/* Row `row` of transaction `number`: columns take turns in being constant, rising, random. */
+/* Row `row` of transaction `number`. Over a few numbers with some hundred rows each, every encoding of pages is used. */
 void tiny_row(uint64_t number, uint64_t row, lum_t *out);
 /* The digest that tiny_load must give. */
 uint32_t tiny_digest(const struct tiny_load *load);
