@@ -34,7 +34,12 @@ static int run(const struct lum__arguments *arguments)
     return lum__result_end(&result, exit_code);
 }
 
-const struct lum__command lum__command_checkpoint = {
-    .name = "checkpoint", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
-    .summary = "snapshot the catalogue now, so that restarting is fast",
-    .examples = "  lum checkpoint cities.lum\n"};
+const struct lum__command lum__command_checkpoint = {.name = "checkpoint",
+                                                     .positional_help = "STORE",
+                                                     .positional_min = 1,
+                                                     .positional_max = 1,
+                                                     .tables = tables,
+                                                     .run = run,
+                                                     .summary =
+                                                         "snapshot the catalogue now, so that restarting is fast",
+                                                     .examples = "  lum checkpoint cities.lum\n"};

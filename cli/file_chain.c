@@ -13,10 +13,10 @@ struct chain_file {
     struct lum_input *input;
     struct lum__csv_source *csv;
     bool is_opened, is_ended;
-    uint64_t first_row;      /* in the chain; known once the file is opened */
-    uint64_t row_count;      /* given out so far; final once it has ended */
-    uint64_t rows_reported;  /* by lum__file_chain_committed() */
-    uint32_t worker_count;   /* workers with a piece of this file */
+    uint64_t first_row;                                        /* in the chain; known once the file is opened */
+    uint64_t row_count;                                        /* given out so far; final once it has ended */
+    uint64_t rows_reported;                                    /* by lum__file_chain_committed() */
+    uint32_t worker_count;                                     /* workers with a piece of this file */
     uint64_t rows_read, rows_rejected, bytes_plain, bytes_raw; /* kept when it is closed */
 };
 
@@ -25,8 +25,8 @@ struct lum__file_chain {
     struct lum__csv_options options;
     size_t file_count, current; /* current: its turn; file_count: all are done. Changed by open_piece() only */
     uint64_t bytes_total;
-    /* The mutex guards the pointers and counts of files[] against account(), bytes() and committed() from other threads; open_piece() is
-     * the only one that changes them, so it reads without. */
+    /* The mutex guards the pointers and counts of files[] against account(), bytes() and committed() from other
+     * threads; open_piece() is the only one that changes them, so it reads without. */
     pthread_mutex_t mutex;
     struct chain_file *worker_files[LUM__CSV_SOURCE_WORKERS_MAX]; /* each worker's piece is of this file */
     struct chain_file files[];
@@ -37,10 +37,12 @@ static lum_status open_file(struct lum__file_chain *chain, struct chain_file *fi
     struct lum_input *input = NULL;
     struct lum__csv_source *csv = NULL;
     lum_status status = lum_input_open(file->path, &input);
-    if (status == LUM_OK) status = lum__csv_source_open(lum_input_name(input), lum_input_read, input, &chain->options, &csv);
+    if (status == LUM_OK)
+        status = lum__csv_source_open(lum_input_name(input), lum_input_read, input, &chain->options, &csv);
     if (status == LUM_OK && lum__csv_source_is_empty(csv) && !chain->options.no_header) {
-        status = lum_source_fail(lum_input_name(input), 0, UINT64_MAX,
-                                 "the file is empty: there is not even a header line (--no-header accepts it as no rows)");
+        status =
+            lum_source_fail(lum_input_name(input), 0, UINT64_MAX,
+                            "the file is empty: there is not even a header line (--no-header accepts it as no rows)");
         lum__csv_source_close(csv);
         csv = NULL;
     }

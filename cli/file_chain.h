@@ -1,5 +1,5 @@
-/* cli/file_chain.h - several input files, one behind the other, as one lum_source: `lum load STORE A.csv B.csv` is one load. Files are
- * opened when their turn comes and closed when no worker parses rows of them any more. */
+/* cli/file_chain.h - several input files, one behind the other, as one lum_source: `lum load STORE A.csv B.csv` is one
+ * load. Files are opened when their turn comes and closed when no worker parses rows of them any more. */
 #ifndef LUM_CLI_FILE_CHAIN_H
 #define LUM_CLI_FILE_CHAIN_H
 
@@ -10,8 +10,8 @@
 
 struct lum__file_chain;
 
-/* Opens the first file, so that most mistakes show before a store is made. paths and options are lent until the close. Failures are
- * this thread's lum_last_error(). */
+/* Opens the first file, so that most mistakes show before a store is made. paths and options are lent until the close.
+ * Failures are this thread's lum_last_error(). */
 lum_status lum__file_chain_open(const char *const *paths, size_t path_count, const struct lum__csv_options *options,
                                 struct lum__file_chain **out);
 void lum__file_chain_close(struct lum__file_chain *chain); /* NULL is fine */
@@ -22,8 +22,8 @@ const char *lum__file_chain_mapping_text(const struct lum__file_chain *chain);
 /* Bytes of the input files, compressed as they are: read so far, and in total (0 if not known). Any thread. */
 void lum__file_chain_bytes(struct lum__file_chain *chain, uint64_t *read, uint64_t *total);
 
-/* Which rows of which files are among the first `rows_committed` of the source: calls each() for every file whose rows advanced since the
- * last call, with the rows of that file. One thread at a time. */
+/* Which rows of which files are among the first `rows_committed` of the source: calls each() for every file whose rows
+ * advanced since the last call, with the rows of that file. One thread at a time. */
 void lum__file_chain_committed(struct lum__file_chain *chain, uint64_t rows_committed,
                                void (*each)(void *context, const char *path, uint64_t rows), void *context);
 

@@ -33,13 +33,18 @@ static void tell(struct lum__json *json, bool is_json, const lum_t *row)
         enum lum__field field = (enum lum__field)i;
         uint64_t value = field_value(row, field);
         bool is_signed = field == LUM__FIELD_POSITION_X || field == LUM__FIELD_POSITION_Y;
-        if (is_signed) lum__json_i64(json, lum__field_name(field), (int64_t)value);
-        else lum__json_u64(json, lum__field_name(field), value);
+        if (is_signed)
+            lum__json_i64(json, lum__field_name(field), (int64_t)value);
+        else
+            lum__json_u64(json, lum__field_name(field), value);
         if (is_json) continue;
-        if (is_signed) printf("%-15s %" PRId64 "\n", lum__field_name(field), (int64_t)value);
+        if (is_signed)
+            printf("%-15s %" PRId64 "\n", lum__field_name(field), (int64_t)value);
         else if (field == LUM__FIELD_STRUCTURE_TYPE)
-            printf("%-15s %" PRIu64 " (%s)\n", lum__field_name(field), value, lum__structure_type_name((unsigned)value));
-        else printf("%-15s %" PRIu64 "\n", lum__field_name(field), value);
+            printf("%-15s %" PRIu64 " (%s)\n", lum__field_name(field), value,
+                   lum__structure_type_name((unsigned)value));
+        else
+            printf("%-15s %" PRIu64 "\n", lum__field_name(field), value);
     }
 }
 
@@ -60,16 +65,24 @@ static int run(const struct lum__arguments *arguments)
     exit_code = lum__open_store(path, &options, &store);
     if (exit_code == 0) {
         lum_status status = lum_get(store, id, &row);
-        if (status == LUM_OK) tell(&result.json, arguments->json, &row);
+        if (status == LUM_OK)
+            tell(&result.json, arguments->json, &row);
         else if (status == LUM_ERR_NOT_FOUND)
-            exit_code = lum__message_refuse(LUM__EXIT_NOT_FOUND, "ERR_NOT_FOUND", path, NULL, "no LUM has the id %" PRIu64, id);
-        else exit_code = lum__message_status(status);
+            exit_code =
+                lum__message_refuse(LUM__EXIT_NOT_FOUND, "ERR_NOT_FOUND", path, NULL, "no LUM has the id %" PRIu64, id);
+        else
+            exit_code = lum__message_status(status);
         exit_code = lum__close_store(store, exit_code);
     }
     return lum__result_end(&result, exit_code);
 }
 
 const struct lum__command lum__command_get = {
-    .name = "get", .positional_help = "STORE ID", .positional_min = 2, .positional_max = 2, .tables = tables, .run = run,
+    .name = "get",
+    .positional_help = "STORE ID",
+    .positional_min = 2,
+    .positional_max = 2,
+    .tables = tables,
+    .run = run,
     .summary = "print the newest version of one id",
     .examples = "  lum get cities.lum 2988507\n  lum get cities.lum 2988507 --json\n"};

@@ -58,16 +58,19 @@ static void tell(struct lum__json *json, bool is_json, const lum_info_data *info
 {
     char id[40], bytes[96], digest[16];
     const uint8_t *b = info->store_id;
-    snprintf(id, sizeof id, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
-             b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-    snprintf(bytes, sizeof bytes, "%s (%s, %.2f a row)", lum__human_count(info->bytes_on_disk), lum__human_bytes(info->bytes_on_disk),
+    snprintf(id, sizeof id, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+             b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    snprintf(bytes, sizeof bytes, "%s (%s, %.2f a row)", lum__human_count(info->bytes_on_disk),
+             lum__human_bytes(info->bytes_on_disk),
              info->lum_count ? (double)info->bytes_on_disk / (double)info->lum_count : 0.0);
     snprintf(digest, sizeof digest, "%08" PRIx32, info->digest);
     const char *state = lum_store_state_name(info->state);
     lum__json_string(json, "store_id", id);
     lum__json_string(json, "state", state);
     lum__json_bool(json, "needs_recovery", info->needs_recovery);
-    if (!is_json) printf("%-20s %s\n%-20s %s%s\n", "store_id", id, "state", state, info->needs_recovery ? " (needs recovery)" : "");
+    if (!is_json)
+        printf("%-20s %s\n%-20s %s%s\n", "store_id", id, "state", state,
+               info->needs_recovery ? " (needs recovery)" : "");
     tell_number(json, is_json, "format_version", info->format_version, NULL);
     tell_number(json, is_json, "lums", info->lum_count, NULL);
     tell_number(json, is_json, "chunks", info->chunk_count, NULL);
@@ -105,6 +108,11 @@ static int run(const struct lum__arguments *arguments)
 }
 
 const struct lum__command lum__command_info = {
-    .name = "info", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
+    .name = "info",
+    .positional_help = "STORE",
+    .positional_min = 1,
+    .positional_max = 1,
+    .tables = tables,
+    .run = run,
     .summary = "tell what is in a store",
     .examples = "  lum info cities.lum\n  lum info cities.lum --json | python3 -m json.tool\n"};

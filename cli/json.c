@@ -8,7 +8,10 @@ static size_t utf8_length(const unsigned char *text)
 {
     unsigned char first = text[0];
     if (first < 0x80) return 1;
-    size_t length = first >= 0xc2 && first <= 0xdf ? 2 : (first & 0xf0) == 0xe0 ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+    size_t length = first >= 0xc2 && first <= 0xdf   ? 2
+                    : (first & 0xf0) == 0xe0         ? 3
+                    : first >= 0xf0 && first <= 0xf4 ? 4
+                                                     : 0;
     for (size_t i = 1; i < length; i++) {
         if ((text[i] & 0xc0) != 0x80) return 0; /* the terminator too */
     }
@@ -33,11 +36,16 @@ static void write_string(FILE *out, const char *value)
             text += length;
         } else {
             unsigned char c = *text++;
-            if (c == '"' || c == '\\') fprintf(out, "\\%c", c);
-            else if (c == '\n') fputs("\\n", out);
-            else if (c == '\t') fputs("\\t", out);
-            else if (c < 0x20 || c == 0x7f) fprintf(out, "\\u%04x", c);
-            else fputc(c, out);
+            if (c == '"' || c == '\\')
+                fprintf(out, "\\%c", c);
+            else if (c == '\n')
+                fputs("\\n", out);
+            else if (c == '\t')
+                fputs("\\t", out);
+            else if (c < 0x20 || c == 0x7f)
+                fprintf(out, "\\u%04x", c);
+            else
+                fputc(c, out);
         }
     }
     fputc('"', out);
@@ -74,8 +82,10 @@ void lum__json_end_array(struct lum__json *json) { end_nested(json, ']'); }
 void lum__json_string(struct lum__json *json, const char *name, const char *value)
 {
     begin_member(json, name);
-    if (value) write_string(json->out, value);
-    else fputs("null", json->out);
+    if (value)
+        write_string(json->out, value);
+    else
+        fputs("null", json->out);
 }
 
 void lum__json_u64(struct lum__json *json, const char *name, uint64_t value)

@@ -1,6 +1,6 @@
-/* cli/json.h - writes JSON to a FILE as it goes: no tree in memory, so a log dump of any length is fine. Own because writing is
- * all that the program needs and it is a page long; a library would build every object in memory first and would write strings that
- * are not UTF-8 (file names may be anything) as they are. */
+/* cli/json.h - writes JSON to a FILE as it goes: no tree in memory, so a log dump of any length is fine. Own because
+ * writing is all that the program needs and it is a page long; a library would build every object in memory first and
+ * would write strings that are not UTF-8 (file names may be anything) as they are. */
 #ifndef LUM_CLI_JSON_H
 #define LUM_CLI_JSON_H
 

@@ -18,22 +18,53 @@
 enum { FORMAT_AUTO, FORMAT_CSV, FORMAT_TSV };
 static const char *const format_choices[] = {"auto", "csv", "tsv", NULL};
 static const struct lum__option own_options[] = {
-    {.name = "format", .kind = LUM__OPTION_CHOICE, .offset = FIELD(input_format), .argument = "FORMAT", .choices = format_choices,
-     .help = "auto (default: tsv if the first file's name says so, else csv), csv, tsv; gzip, bzip2, xz, zstd, lz4 are seen by themselves"},
-    {.name = "map", .kind = LUM__OPTION_LIST, .offset = FIELD(maps), .argument = "FIELD=COLUMN[*SCALE],...",
-     .help = "which column goes into which field; COLUMN is a name, #number, @row (id only) or a constant. Columns named as a field "
-             "map themselves. Fields: id presence position_x position_y structure_type timestamp memory_address is_destroyed checksum"},
-    {.name = "no-header", .kind = LUM__OPTION_FLAG, .offset = FIELD(no_header), .help = "the first row is data; columns are #1, #2, ..."},
-    {.name = "delimiter", .kind = LUM__OPTION_STRING, .offset = FIELD(delimiter), .argument = "C", .help = "one character, or tab"},
-    {.name = "round", .kind = LUM__OPTION_FLAG, .offset = FIELD(round),
+    {.name = "format",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(input_format),
+     .argument = "FORMAT",
+     .choices = format_choices,
+     .help = "auto (default: tsv if the first file's name says so, else csv), csv, tsv; gzip, bzip2, xz, zstd, lz4 are "
+             "seen by themselves"},
+    {.name = "map",
+     .kind = LUM__OPTION_LIST,
+     .offset = FIELD(maps),
+     .argument = "FIELD=COLUMN[*SCALE],...",
+     .help = "which column goes into which field; COLUMN is a name, #number, @row (id only) or a constant. Columns "
+             "named as a field "
+             "map themselves. Fields: id presence position_x position_y structure_type timestamp memory_address "
+             "is_destroyed checksum"},
+    {.name = "no-header",
+     .kind = LUM__OPTION_FLAG,
+     .offset = FIELD(no_header),
+     .help = "the first row is data; columns are #1, #2, ..."},
+    {.name = "delimiter",
+     .kind = LUM__OPTION_STRING,
+     .offset = FIELD(delimiter),
+     .argument = "C",
+     .help = "one character, or tab"},
+    {.name = "round",
+     .kind = LUM__OPTION_FLAG,
+     .offset = FIELD(round),
      .help = "round digits left over after scaling instead of refusing the row"},
-    {.name = "on-error", .kind = LUM__OPTION_STRING, .offset = FIELD(on_error), .argument = "WHAT",
+    {.name = "on-error",
+     .kind = LUM__OPTION_STRING,
+     .offset = FIELD(on_error),
+     .argument = "WHAT",
      .help = "abort (default): a bad row ends the load, nothing uncommitted stays"},
-    {.name = "label", .kind = LUM__OPTION_STRING, .offset = FIELD(label), .argument = "ID",
+    {.name = "label",
+     .kind = LUM__OPTION_STRING,
+     .offset = FIELD(label),
+     .argument = "ID",
      .help = "name stored with the commit, at most 255 bytes"},
-    {.name = "commit-every", .kind = LUM__OPTION_NUMBER, .offset = FIELD(commit_every), .argument = "N",
+    {.name = "commit-every",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(commit_every),
+     .argument = "N",
      .help = "a transaction every N rows; default: the whole load is one"},
-    {.name = "events", .kind = LUM__OPTION_STRING, .offset = FIELD(events_path), .argument = "FILE",
+    {.name = "events",
+     .kind = LUM__OPTION_STRING,
+     .offset = FIELD(events_path),
+     .argument = "FILE",
      .help = "a JSON line for each durable commit, written before the next one is reported; - is standard output"},
     {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_writer, lum__options_common, NULL};
@@ -72,7 +103,8 @@ static void on_commit(void *context, const lum_load_event *event)
     /* The line has left the process before the next commit is told: a kill of this process loses no line. */
     if (fflush(load->events) != 0) {
         load->is_events_failed = true; /* the load goes on to the next progress call, which stops it */
-        lum__message_system(errno, load->arguments->events_path, "cannot write events to %s", load->arguments->events_path);
+        lum__message_system(errno, load->arguments->events_path, "cannot write events to %s",
+                            load->arguments->events_path);
     }
 }
 
@@ -97,7 +129,8 @@ static int check_files(const struct lum__arguments *arguments)
         if (strcmp(path, "-") == 0) continue;
         if (stat(path, &info) != 0) return lum__message_system(errno, path, "cannot read %s", path);
         if (S_ISDIR(info.st_mode)) {
-            return lum__message_refuse(LUM__EXIT_INPUT, "ERR_INPUT", path, "name the files in it", "%s is a directory", path);
+            return lum__message_refuse(LUM__EXIT_INPUT, "ERR_INPUT", path, "name the files in it", "%s is a directory",
+                                       path);
         }
         if (access(path, R_OK) != 0) return lum__message_system(errno, path, "cannot read %s", path);
     }
@@ -147,9 +180,10 @@ static int tell_failure(lum_status status, const lum_load_report *report)
 {
     if (status != LUM_ERR_CANCELLED || !lum__signals_interrupted()) return lum__message_status(status);
     return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL,
-                               report->rows_loaded ? "the rows committed before stay in the store" : "the store is as it was before",
-                               "interrupted: %s rows are committed, %s were rolled back", lum__human_count(report->rows_loaded),
-                               lum__human_count(report->rows_rolled_back));
+                               report->rows_loaded ? "the rows committed before stay in the store"
+                                                   : "the store is as it was before",
+                               "interrupted: %s rows are committed, %s were rolled back",
+                               lum__human_count(report->rows_loaded), lum__human_count(report->rows_rolled_back));
 }
 
 static int load_rows(struct load *load, lum_store *store, lum_load_report *report)
@@ -157,8 +191,8 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
     const struct lum__arguments *arguments = load->arguments;
     lum_stats_data stats = LUM_STATS_INIT;
     if (lum_stats(store, &stats) == LUM_OK) {
-        lum__message_note("loading with %u threads, %s of memory, %s, %s on %s", stats.threads, lum__human_bytes(stats.memory_bytes_max),
-                          stats.io_mode, stats.simd_level, stats.fs_type);
+        lum__message_note("loading with %u threads, %s of memory, %s, %s on %s", stats.threads,
+                          lum__human_bytes(stats.memory_bytes_max), stats.io_mode, stats.simd_level, stats.fs_type);
     }
     lum__message_detail("mapping: --map '%s'", lum__file_chain_mapping_text(load->chain));
     lum_load_options options = LUM_LOAD_OPTIONS_INIT;
@@ -176,13 +210,15 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
 
 static int check_accounts(const lum_load_report *report)
 {
-    lum__message_note("rows_read %s = loaded %s + rejected %s + skipped %s + rolled_back %s", lum__human_count(report->rows_read),
-                      lum__human_count(report->rows_loaded), lum__human_count(report->rows_rejected),
-                      lum__human_count(report->rows_skipped), lum__human_count(report->rows_rolled_back));
+    lum__message_note("rows_read %s = loaded %s + rejected %s + skipped %s + rolled_back %s",
+                      lum__human_count(report->rows_read), lum__human_count(report->rows_loaded),
+                      lum__human_count(report->rows_rejected), lum__human_count(report->rows_skipped),
+                      lum__human_count(report->rows_rolled_back));
     uint64_t sum = report->rows_loaded + report->rows_rejected + report->rows_skipped + report->rows_rolled_back;
     if (sum == report->rows_read) return 0;
-    return lum__message_refuse(LUM__EXIT_IO, "ERR_ACCOUNTING", NULL, "this is a bug in lum; `lum verify` tells what the store holds",
-                               "the accounts do not add up: %" PRIu64 " rows read, %" PRIu64 " accounted for", report->rows_read, sum);
+    return lum__message_refuse(
+        LUM__EXIT_IO, "ERR_ACCOUNTING", NULL, "this is a bug in lum; `lum verify` tells what the store holds",
+        "the accounts do not add up: %" PRIu64 " rows read, %" PRIu64 " accounted for", report->rows_read, sum);
 }
 
 static int load_into_store(struct load *load, lum_load_report *report)
@@ -211,23 +247,27 @@ static int open_and_load(struct load *load, lum_load_report *report)
     if (exit_code == 0) exit_code = check_files(arguments);
     if (exit_code == 0) exit_code = parse_maps(arguments, &mapping);
     if (exit_code == 0) {
-        lum_status status = lum__file_chain_open(arguments->positional + 1, arguments->positional_count - 1, &csv_options, &load->chain);
+        lum_status status = lum__file_chain_open(arguments->positional + 1, arguments->positional_count - 1,
+                                                 &csv_options, &load->chain);
         if (status != LUM_OK) exit_code = lum__message_status(status);
     }
     if (exit_code == 0 && arguments->events_path) {
         load->events = strcmp(arguments->events_path, "-") == 0 ? stdout : fopen(arguments->events_path, "w");
         if (!load->events)
-            exit_code = lum__message_system(errno, arguments->events_path, "cannot write events to %s", arguments->events_path);
+            exit_code =
+                lum__message_system(errno, arguments->events_path, "cannot write events to %s", arguments->events_path);
     }
     if (exit_code == 0) exit_code = load_into_store(load, report);
     lum__file_chain_close(load->chain);
     if (load->events && load->events != stdout && fclose(load->events) != 0 && exit_code == 0)
-        exit_code = lum__message_system(errno, arguments->events_path, "cannot write events to %s", arguments->events_path);
+        exit_code =
+            lum__message_system(errno, arguments->events_path, "cannot write events to %s", arguments->events_path);
     lum__mapping_destroy(&mapping);
     return exit_code;
 }
 
-static void write_json(struct lum__json *json, const struct lum__arguments *arguments, const lum_load_report *report, uint64_t elapsed_ns)
+static void write_json(struct lum__json *json, const struct lum__arguments *arguments, const lum_load_report *report,
+                       uint64_t elapsed_ns)
 {
     lum__json_u64(json, "rows_read", report->rows_read);
     lum__json_u64(json, "rows_loaded", report->rows_loaded);
@@ -264,21 +304,32 @@ static int run(const struct lum__arguments *arguments)
     }
     if (exit_code == 0) {
         uint64_t bytes = lum__directory_bytes(arguments->positional[0]);
-        lum__message_note("%s: %s rows loaded in %s (%srows/s), %s written (%.1f %% of the raw rows), %s on disk, %s at sequence %" PRIu64,
-                          arguments->positional[0], lum__human_count(report.rows_loaded), lum__human_seconds(elapsed_ns),
-                          lum__human_rate(report.rows_loaded, elapsed_ns), lum__human_bytes(report.bytes_written),
-                          report.rows_loaded ? 2.5 * (double)report.bytes_written / (double)report.rows_loaded : 0.0,
-                          lum__human_bytes(bytes), report.durable ? "durable" : "not yet durable", report.commit_sequence);
+        lum__message_note(
+            "%s: %s rows loaded in %s (%srows/s), %s written (%.1f %% of the raw rows), %s on disk, %s at sequence "
+            "%" PRIu64,
+            arguments->positional[0], lum__human_count(report.rows_loaded), lum__human_seconds(elapsed_ns),
+            lum__human_rate(report.rows_loaded, elapsed_ns), lum__human_bytes(report.bytes_written),
+            report.rows_loaded ? 2.5 * (double)report.bytes_written / (double)report.rows_loaded : 0.0,
+            lum__human_bytes(bytes), report.durable ? "durable" : "not yet durable", report.commit_sequence);
     }
     return lum__result_end(&result, exit_code);
 }
 
 const struct lum__command lum__command_load = {
-    .name = "load", .positional_help = "STORE FILE...", .positional_min = 2, .positional_max = SIZE_MAX, .tables = tables, .run = run,
+    .name = "load",
+    .positional_help = "STORE FILE...",
+    .positional_min = 2,
+    .positional_max = SIZE_MAX,
+    .tables = tables,
+    .run = run,
     .summary = "load rows of CSV files, plain or compressed, into a store",
-    .details = "All files together are one transaction unless --commit-every is given: all rows are loaded, or none. A FILE of - is\n"
+    .details = "All files together are one transaction unless --commit-every is given: all rows are loaded, or none. A "
+               "FILE of - is\n"
                "standard input. A store that is not there is created.\n",
-    .examples = "  lum load tracks.lum tracks.csv.zst\n"
-                "  lum load cities.lum cities500.csv.zst --label cities500 \\\n"
-                "      --map 'id=geonameid,position_x=longitude*1e7,position_y=latitude*1e7,timestamp=modified,memory_address=population'\n"
-                "  zcat day*.csv.gz | lum load days.lum - --no-header --map id=#1,timestamp=#2 --commit-every 1M --events commits.ndjson\n"};
+    .examples =
+        "  lum load tracks.lum tracks.csv.zst\n"
+        "  lum load cities.lum cities500.csv.zst --label cities500 \\\n"
+        "      --map "
+        "'id=geonameid,position_x=longitude*1e7,position_y=latitude*1e7,timestamp=modified,memory_address=population'\n"
+        "  zcat day*.csv.gz | lum load days.lum - --no-header --map id=#1,timestamp=#2 --commit-every 1M --events "
+        "commits.ndjson\n"};

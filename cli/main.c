@@ -9,19 +9,21 @@
 #include "cli/signals.h"
 
 static const struct lum__command *const commands[] = {
-    &lum__command_stress,  &lum__command_load,    &lum__command_scan,       &lum__command_get, &lum__command_info,
-    &lum__command_verify,  &lum__command_recover, &lum__command_checkpoint, &lum__command_wal, &lum__command_stress_read,
+    &lum__command_stress, &lum__command_load,    &lum__command_scan,       &lum__command_get, &lum__command_info,
+    &lum__command_verify, &lum__command_recover, &lum__command_checkpoint, &lum__command_wal, &lum__command_stress_read,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_overview(FILE *out)
 {
-    fprintf(out, "lum %s - bulk, durable, verifiable storage of LUM records\n\nusage: lum COMMAND ...\n\n", lum_version());
+    fprintf(out, "lum %s - bulk, durable, verifiable storage of LUM records\n\nusage: lum COMMAND ...\n\n",
+            lum_version());
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (!commands[i]->is_hidden) fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     }
     fprintf(out, "\n`lum COMMAND --help` tells its options, with examples. `lum --version` tells the version.\n"
-                 "exit codes: 0 done, 1 I/O or system error, 2 usage, 3 damage found, 4 store in use, 5 recovery needs a person,\n"
+                 "exit codes: 0 done, 1 I/O or system error, 2 usage, 3 damage found, 4 store in use, 5 recovery needs "
+                 "a person,\n"
                  "6 input refused, 7 out of space, 8 not found, 130 interrupted\n");
 }
 
@@ -42,7 +44,9 @@ static int refuse_command(const char *name)
     }
     names[count] = NULL;
     const char *closest = lum__closest_word(name, names);
-    if (closest) return lum__message_usage("lum --help lists the commands", "there is no command \"%s\"; did you mean %s?", name, closest);
+    if (closest)
+        return lum__message_usage("lum --help lists the commands", "there is no command \"%s\"; did you mean %s?", name,
+                                  closest);
     return lum__message_usage("lum --help lists the commands", "there is no command \"%s\"", name);
 }
 
@@ -82,11 +86,17 @@ int main(int argument_count, char **words)
     bool asks_help = strcmp(name, "help") == 0;
     const struct lum__command *command = find_command(asks_help && argument_count > 2 ? words[2] : name);
     int exit_code = 0;
-    if (asks_help && argument_count > 2 && command) lum__options_print_help(stdout, command);
-    else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (asks_help && argument_count == 2)) print_overview(stdout);
-    else if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) printf("lum %s\n", lum_version());
-    else if (!command) exit_code = lum__result_only_failure(json, refuse_command(asks_help ? words[2] : name));
-    else exit_code = run_command(command, argument_count - 2, words + 2, json);
-    if (fflush(stdout) != 0 && exit_code == 0) exit_code = lum__message_system(0, NULL, "cannot write to standard output");
+    if (asks_help && argument_count > 2 && command)
+        lum__options_print_help(stdout, command);
+    else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (asks_help && argument_count == 2))
+        print_overview(stdout);
+    else if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
+        printf("lum %s\n", lum_version());
+    else if (!command)
+        exit_code = lum__result_only_failure(json, refuse_command(asks_help ? words[2] : name));
+    else
+        exit_code = run_command(command, argument_count - 2, words + 2, json);
+    if (fflush(stdout) != 0 && exit_code == 0)
+        exit_code = lum__message_system(0, NULL, "cannot write to standard output");
     return exit_code;
 }

@@ -56,11 +56,14 @@ static int say_failure(const struct lum__failure *failure)
     lum__progress_clear_line();
     bool has_colour = isatty(STDERR_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
     char place[320] = "";
-    if (failure->file[0] && failure->line) snprintf(place, sizeof place, "%s:%" PRIu64 ": ", failure->file, failure->line);
+    if (failure->file[0] && failure->line)
+        snprintf(place, sizeof place, "%s:%" PRIu64 ": ", failure->file, failure->line);
     else if (failure->file[0] && failure->offset != UINT64_MAX)
         snprintf(place, sizeof place, "%s at byte %" PRIu64 ": ", failure->file, failure->offset);
-    else if (failure->file[0] && !strstr(failure->message, failure->file)) snprintf(place, sizeof place, "%s: ", failure->file);
-    fprintf(stderr, "%slum:%s %s%s", has_colour ? "\033[1;31m" : "", has_colour ? "\033[0m" : "", place, failure->message);
+    else if (failure->file[0] && !strstr(failure->message, failure->file))
+        snprintf(place, sizeof place, "%s: ", failure->file);
+    fprintf(stderr, "%slum:%s %s%s", has_colour ? "\033[1;31m" : "", has_colour ? "\033[0m" : "", place,
+            failure->message);
     if (failure->os_errno && !strstr(failure->message, strerror(failure->os_errno)))
         fprintf(stderr, " (%s)", strerror(failure->os_errno));
     fputc('\n', stderr);
@@ -69,7 +72,10 @@ static int say_failure(const struct lum__failure *failure)
     return failure->exit_code;
 }
 
-static void copy_text(char *out, size_t bytes_max, const char *text) { snprintf(out, bytes_max, "%s", text ? text : ""); }
+static void copy_text(char *out, size_t bytes_max, const char *text)
+{
+    snprintf(out, bytes_max, "%s", text ? text : "");
+}
 
 int lum__message_status(lum_status status)
 {
@@ -103,15 +109,22 @@ int lum__message_usage(const char *remedy, const char *format, ...)
 int lum__message_system(int os_errno, const char *file, const char *format, ...)
 {
     bool is_full = os_errno == ENOSPC || os_errno == EDQUOT;
-    struct lum__failure failure = {.exit_code = is_full ? LUM__EXIT_NO_SPACE : os_errno == ENOENT ? LUM__EXIT_NOT_FOUND : LUM__EXIT_IO,
-                                   .os_errno = os_errno, .offset = UINT64_MAX};
-    copy_text(failure.name, sizeof failure.name, is_full ? "ERR_NO_SPACE" : os_errno == ENOENT ? "ERR_NOT_FOUND" : "ERR_IO");
+    struct lum__failure failure = {.exit_code = is_full              ? LUM__EXIT_NO_SPACE
+                                                : os_errno == ENOENT ? LUM__EXIT_NOT_FOUND
+                                                                     : LUM__EXIT_IO,
+                                   .os_errno = os_errno,
+                                   .offset = UINT64_MAX};
+    copy_text(failure.name, sizeof failure.name,
+              is_full              ? "ERR_NO_SPACE"
+              : os_errno == ENOENT ? "ERR_NOT_FOUND"
+                                   : "ERR_IO");
     va_list values;
     va_start(values, format);
     vsnprintf(failure.message, sizeof failure.message, format, values);
     va_end(values);
     copy_text(failure.file, sizeof failure.file, file);
-    if (is_full) copy_text(failure.remedy, sizeof failure.remedy, "make room on that file system and run the command again");
+    if (is_full)
+        copy_text(failure.remedy, sizeof failure.remedy, "make room on that file system and run the command again");
     return say_failure(&failure);
 }
 
@@ -196,7 +209,10 @@ static const char *human_scaled(double value, const char *unit)
 
 const char *lum__human_bytes(uint64_t bytes) { return human_scaled((double)bytes, "B"); }
 
-const char *lum__human_rate(uint64_t count, uint64_t ns) { return human_scaled(ns ? (double)count * 1e9 / (double)ns : 0, ""); }
+const char *lum__human_rate(uint64_t count, uint64_t ns)
+{
+    return human_scaled(ns ? (double)count * 1e9 / (double)ns : 0, "");
+}
 
 const char *lum__human_seconds(uint64_t ns)
 {

@@ -1,5 +1,5 @@
-/* cli/message.h - what the program says on stderr, and the exit code that goes with it. The first failure of a run is remembered:
- * it decides the exit code and becomes the JSON's error object; later ones are only said. */
+/* cli/message.h - what the program says on stderr, and the exit code that goes with it. The first failure of a run is
+ * remembered: it decides the exit code and becomes the JSON's error object; later ones are only said. */
 #ifndef LUM_CLI_MESSAGE_H
 #define LUM_CLI_MESSAGE_H
 
@@ -41,7 +41,8 @@ const struct lum__failure *lum__message_first_failure(void);
 /* A failure that another process has said already: remembered, if it is the first, not said. */
 void lum__message_adopt(const struct lum__failure *failure);
 
-/* A line for a person: always unless --quiet; with --verbose only. A progress line on the terminal is cleared before. */
+/* A line for a person: always unless --quiet; with --verbose only. A progress line on the terminal is cleared before.
+ */
 void lum__message_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void lum__message_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

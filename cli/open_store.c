@@ -27,8 +27,8 @@ lum_options lum__open_options(const struct lum__arguments *arguments, enum lum__
     return options;
 }
 
-/* The lock of a killed process lives until the kernel has finished with its last write: its pid is in the message, but no longer in the
- * system. Worth a moment's wait. */
+/* The lock of a killed process lives until the kernel has finished with its last write: its pid is in the message, but
+ * no longer in the system. Worth a moment's wait. */
 static bool holder_is_dead(void)
 {
     const char *pid_text = strstr(lum_last_error()->message, "pid ");
@@ -49,12 +49,14 @@ int lum__open_store(const char *path, const lum_options *options, lum_store **ou
     if (options->read_only) {
         if (lum_info(*out, &info) == LUM_OK && info.needs_recovery) {
             lum__message_note("%s needs recovery (it was not closed cleanly): reading what its log proves; "
-                              "the next writer, or `lum recover %s`, repairs it", path, path);
+                              "the next writer, or `lum recover %s`, repairs it",
+                              path, path);
         }
     } else if (lum_recovery_info(*out, &recovery) == LUM_OK && recovery.crash_detected) {
-        lum__message_note("%s was not closed cleanly: recovered in %s, %s transactions committed, %s rolled back, %s of log cut",
-                          path, lum__human_seconds(recovery.recovery_time_ns), lum__human_count(recovery.transactions_committed),
-                          lum__human_count(recovery.transactions_rolled_back), lum__human_bytes(recovery.tail_bytes_cut));
+        lum__message_note(
+            "%s was not closed cleanly: recovered in %s, %s transactions committed, %s rolled back, %s of log cut",
+            path, lum__human_seconds(recovery.recovery_time_ns), lum__human_count(recovery.transactions_committed),
+            lum__human_count(recovery.transactions_rolled_back), lum__human_bytes(recovery.tail_bytes_cut));
     }
     return 0;
 }
@@ -105,8 +107,10 @@ uint64_t lum__free_bytes(const char *path)
     while (statvfs(parent, &info) != 0) {
         char *slash = strrchr(parent, '/');
         if (!slash && strcmp(parent, ".") == 0) return UINT64_MAX;
-        if (!slash) strcpy(parent, ".");
-        else slash[slash == parent] = 0; /* "/x" becomes "/" */
+        if (!slash)
+            strcpy(parent, ".");
+        else
+            slash[slash == parent] = 0; /* "/x" becomes "/" */
         if (slash == parent && statvfs(parent, &info) != 0) return UINT64_MAX;
     }
     return (uint64_t)info.f_bavail * info.f_frsize;
@@ -126,7 +130,10 @@ bool lum__is_absent_or_empty(const char *path)
 
 /* --------------------------------------------------------------------------------------------------- removing */
 
-static bool begins_with(const char *name, const char *beginning) { return strncmp(name, beginning, strlen(beginning)) == 0; }
+static bool begins_with(const char *name, const char *beginning)
+{
+    return strncmp(name, beginning, strlen(beginning)) == 0;
+}
 
 static bool ends_with(const char *name, const char *ending)
 {
@@ -172,18 +179,21 @@ int lum__remove_store(const char *path)
         lum__message_note("%s stays: it holds files that the stress run did not make", path);
         return 0;
     }
-    if (errno == EBUSY || errno == EACCES || errno == EPERM || errno == EINVAL) return 0; /* a mount point, or ".": empty is enough */
+    if (errno == EBUSY || errno == EACCES || errno == EPERM || errno == EINVAL)
+        return 0; /* a mount point, or ".": empty is enough */
     return lum__message_system(errno, path, "cannot remove %s", path);
 }
 
 uint64_t lum__memory_peak(void)
 {
-    /* Not getrusage(): its figure is inherited through exec, so a small child of a large parent would tell the parent's. */
+    /* Not getrusage(): its figure is inherited through exec, so a small child of a large parent would tell the
+     * parent's. */
     FILE *file = fopen("/proc/self/status", "r");
     if (!file) return 0;
     char line[256];
     unsigned long long kilobytes = 0;
-    while (fgets(line, sizeof line, file) && sscanf(line, "VmHWM: %llu", &kilobytes) != 1) {}
+    while (fgets(line, sizeof line, file) && sscanf(line, "VmHWM: %llu", &kilobytes) != 1) {
+    }
     fclose(file);
     return kilobytes * 1024;
 }

@@ -19,26 +19,58 @@ const struct lum__option lum__options_common[] = {
     {.name = "help", .letter = 'h', .kind = LUM__OPTION_FLAG, .offset = FIELD(help), .help = "this text"},
     {.name = "quiet", .letter = 'q', .kind = LUM__OPTION_FLAG, .offset = FIELD(quiet), .help = "say errors only"},
     {.name = "verbose", .letter = 'v', .kind = LUM__OPTION_FLAG, .offset = FIELD(verbose), .help = "say more"},
-    {.name = "progress", .kind = LUM__OPTION_CHOICE, .offset = FIELD(progress), .argument = "WHEN",
-     .choices = progress_choices, .help = "auto (on a terminal), always or never"},
+    {.name = "progress",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(progress),
+     .argument = "WHEN",
+     .choices = progress_choices,
+     .help = "auto (on a terminal), always or never"},
     {0}};
 
 const struct lum__option lum__options_writer[] = {
-    {.name = "threads", .kind = LUM__OPTION_NUMBER, .offset = FIELD(threads), .argument = "N", .min = 1, .max = 1024,
+    {.name = "threads",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(threads),
+     .argument = "N",
+     .min = 1,
+     .max = 1024,
      .help = "workers; default: the CPUs this process may use"},
-    {.name = "chunk-lums", .kind = LUM__OPTION_NUMBER, .offset = FIELD(chunk_lums), .argument = "N",
-     .min = LUM_CHUNK_LUMS_MIN, .max = LUM_CHUNK_LUMS_MAX, .help = "rows of a chunk, a multiple of 4096; default 262144"},
-    {.name = "memory", .kind = LUM__OPTION_NUMBER, .offset = FIELD(memory_bytes), .argument = "SIZE", .min = 1,
+    {.name = "chunk-lums",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(chunk_lums),
+     .argument = "N",
+     .min = LUM_CHUNK_LUMS_MIN,
+     .max = LUM_CHUNK_LUMS_MAX,
+     .help = "rows of a chunk, a multiple of 4096; default 262144"},
+    {.name = "memory",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(memory_bytes),
+     .argument = "SIZE",
+     .min = 1,
      .help = "memory to use at most; default 128Mi, or 48Mi a thread where that is more"},
-    {.name = "sync", .kind = LUM__OPTION_SYNC, .offset = FIELD(sync), .argument = "MODE",
+    {.name = "sync",
+     .kind = LUM__OPTION_SYNC,
+     .offset = FIELD(sync),
+     .argument = "MODE",
      .help = "commit (default: acknowledged is durable), interval=MS or none"},
-    {.name = "report", .kind = LUM__OPTION_STRING, .offset = FIELD(report_path), .argument = "FILE",
+    {.name = "report",
+     .kind = LUM__OPTION_STRING,
+     .offset = FIELD(report_path),
+     .argument = "FILE",
      .help = "write the JSON object to FILE too"},
     {0}};
 
 const struct lum__option lum__options_ranges[] = {
-    {.name = "id", .kind = LUM__OPTION_RANGE_U64, .offset = FIELD(id), .argument = "A..B", .help = "ids from A to B, both included; A.. and ..B are open"},
-    {.name = "time", .kind = LUM__OPTION_RANGE_TIME, .offset = FIELD(time), .argument = "A..B", .help = "timestamps: nanoseconds since 1970, or dates as 2026-01-31T12:00:00Z"},
+    {.name = "id",
+     .kind = LUM__OPTION_RANGE_U64,
+     .offset = FIELD(id),
+     .argument = "A..B",
+     .help = "ids from A to B, both included; A.. and ..B are open"},
+    {.name = "time",
+     .kind = LUM__OPTION_RANGE_TIME,
+     .offset = FIELD(time),
+     .argument = "A..B",
+     .help = "timestamps: nanoseconds since 1970, or dates as 2026-01-31T12:00:00Z"},
     {.name = "x", .kind = LUM__OPTION_RANGE_I32, .offset = FIELD(x), .argument = "A..B", .help = "position_x"},
     {.name = "y", .kind = LUM__OPTION_RANGE_I32, .offset = FIELD(y), .argument = "A..B", .help = "position_y"},
     {0}};
@@ -98,9 +130,12 @@ const char *lum__closest_word(const char *word, const char *const *list)
 
 const char *lum__number_parse(const char *text, uint64_t *out)
 {
-    static const struct { const char *name; uint64_t factor; } suffixes[] = {
-        {"", 1}, {"K", 1000}, {"M", 1000000}, {"G", 1000000000}, {"T", 1000000000000},
-        {"Ki", 1u << 10}, {"Mi", 1u << 20}, {"Gi", 1u << 30}, {"Ti", (uint64_t)1 << 40}};
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } suffixes[] = {{"", 1},           {"K", 1000},          {"M", 1000000},
+                    {"G", 1000000000}, {"T", 1000000000000}, {"Ki", 1u << 10},
+                    {"Mi", 1u << 20},  {"Gi", 1u << 30},     {"Ti", (uint64_t)1 << 40}};
     *out = 0;
     size_t digits = strspn(text, "0123456789");
     if (digits == 0) return "is not a number (digits, then K M G T or Ki Mi Gi Ti)";
@@ -124,9 +159,10 @@ static int parse_number(const struct lum__option *option, const char *value, uin
     const char *reason = lum__number_parse(value, &number);
     if (reason) return refuse_value(option, value, reason);
     if (number < option->min || (option->max != 0 && number > option->max)) {
-        if (option->max == 0) return lum__message_usage(NULL, "--%s: %s is below %" PRIu64, option->name, value, option->min);
-        return lum__message_usage(NULL, "--%s: %s is not between %" PRIu64 " and %" PRIu64, option->name, value, option->min,
-                                  option->max);
+        if (option->max == 0)
+            return lum__message_usage(NULL, "--%s: %s is below %" PRIu64, option->name, value, option->min);
+        return lum__message_usage(NULL, "--%s: %s is not between %" PRIu64 " and %" PRIu64, option->name, value,
+                                  option->min, option->max);
     }
     *out = number;
     return 0;
@@ -144,7 +180,9 @@ static int parse_choice(const struct lum__option *option, const char *value, int
         snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", option->choices[i]);
     }
     const char *closest = lum__closest_word(value, option->choices);
-    if (closest) return lum__message_usage(NULL, "--%s: there is no \"%s\"; did you mean %s? (%s)", option->name, value, closest, all);
+    if (closest)
+        return lum__message_usage(NULL, "--%s: there is no \"%s\"; did you mean %s? (%s)", option->name, value, closest,
+                                  all);
     return lum__message_usage(NULL, "--%s: there is no \"%s\" (%s)", option->name, value, all);
 }
 
@@ -157,8 +195,8 @@ static int parse_sync(const struct lum__option *option, const char *value, struc
         return 0;
     }
     uint64_t milliseconds;
-    if (strncmp(value, "interval=", 9) == 0 && lum__number_parse(value + 9, &milliseconds) == NULL && milliseconds >= 1 &&
-        milliseconds <= 3600000) {
+    if (strncmp(value, "interval=", 9) == 0 && lum__number_parse(value + 9, &milliseconds) == NULL &&
+        milliseconds >= 1 && milliseconds <= 3600000) {
         *out = (struct lum__sync_choice){LUM_SYNC_INTERVAL, (uint32_t)milliseconds};
         return 0;
     }
@@ -184,14 +222,17 @@ static int parse_range(const struct lum__option *option, const char *value, char
     const char *dots = strstr(value, "..");
     bool is_good;
     if (!dots) {
-        is_good = parse_end(option->kind, value, strlen(value), min) && parse_end(option->kind, value, strlen(value), max);
+        is_good =
+            parse_end(option->kind, value, strlen(value), min) && parse_end(option->kind, value, strlen(value), max);
     } else {
         const char *behind = dots + 2;
         is_good = (dots != value || *behind) /* ".." alone says nothing */
-                  && (dots == value || parse_end(option->kind, value, (size_t)(dots - value), min))
-                  && (!*behind || parse_end(option->kind, behind, strlen(behind), max));
+                  && (dots == value || parse_end(option->kind, value, (size_t)(dots - value), min)) &&
+                  (!*behind || parse_end(option->kind, behind, strlen(behind), max));
     }
-    if (!is_good) return refuse_value(option, value, "is not a range of the form A..B, A.. or ..B, or an end does not fit the field");
+    if (!is_good)
+        return refuse_value(option, value,
+                            "is not a range of the form A..B, A.. or ..B, or an end does not fit the field");
     bool is_backwards = is_i32 ? *(int32_t *)min > *(int32_t *)max : *(uint64_t *)min > *(uint64_t *)max;
     return is_backwards ? refuse_value(option, value, "ends before it begins") : 0;
 }
@@ -220,11 +261,13 @@ static int store_value(const struct lum__option *option, const char *value, stru
 
 /* -------------------------------------------------------------------------------------------------- parsing */
 
-static const struct lum__option *find_option(const struct lum__command *command, const char *name, size_t length, char letter)
+static const struct lum__option *find_option(const struct lum__command *command, const char *name, size_t length,
+                                             char letter)
 {
     for (const struct lum__option *const *table = command->tables; *table; table++) {
         for (const struct lum__option *option = *table; option->name; option++) {
-            if (letter ? option->letter == letter : strlen(option->name) == length && memcmp(option->name, name, length) == 0) {
+            if (letter ? option->letter == letter
+                       : strlen(option->name) == length && memcmp(option->name, name, length) == 0) {
                 return option;
             }
         }
@@ -247,7 +290,8 @@ static int refuse_unknown(const struct lum__command *command, const char *word)
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     const char *bare = name + strspn(name, "-");
     const char *closest = *bare && bare[1] ? lum__closest_word(bare, names) : NULL;
-    if (closest) return lum__message_usage(remedy, "lum %s has no option %s; did you mean --%s?", command->name, name, closest);
+    if (closest)
+        return lum__message_usage(remedy, "lum %s has no option %s; did you mean --%s?", command->name, name, closest);
     return lum__message_usage(remedy, "lum %s has no option %s", command->name, name);
 }
 
@@ -264,7 +308,8 @@ static int parse_long(const struct lum__command *command, const char *word, cons
         return store_value(option, NULL, arguments);
     }
     const char *value = equals ? equals + 1 : *next < count ? words[(*next)++] : NULL;
-    if (!value) return lum__message_usage(NULL, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
+    if (!value)
+        return lum__message_usage(NULL, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
     return store_value(option, value, arguments);
 }
 
@@ -289,7 +334,8 @@ static int check_positional(const struct lum__command *command, const struct lum
 {
     if (arguments->help) return 0;
     char usage[128];
-    snprintf(usage, sizeof usage, "lum %s %s   (lum %s --help tells more)", command->name, command->positional_help, command->name);
+    snprintf(usage, sizeof usage, "lum %s %s   (lum %s --help tells more)", command->name, command->positional_help,
+             command->name);
     if (arguments->positional_count < command->positional_min) {
         return lum__message_usage(usage, "lum %s needs %s", command->name, command->positional_help);
     }
@@ -352,9 +398,9 @@ static void print_wrapped(FILE *out, const char *text, int column, int at)
 static void print_option(FILE *out, const struct lum__option *option)
 {
     char left[80];
-    int length = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", option->letter ? '-' : ' ', option->letter ? option->letter : ' ',
-                          option->letter ? "," : " ", option->name, option->argument ? " " : "",
-                          option->argument ? option->argument : "");
+    int length = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", option->letter ? '-' : ' ',
+                          option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
+                          option->argument ? " " : "", option->argument ? option->argument : "");
     fputs(left, out);
     if (length >= HELP_COLUMN) {
         fputc('\n', out);

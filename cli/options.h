@@ -1,5 +1,5 @@
-/* cli/options.h - commands and their options as tables. Parsing, --help and the closest match for a misspelt option are all made
- * from the same tables, so they cannot disagree; man pages and shell completion can be made from them too. */
+/* cli/options.h - commands and their options as tables. Parsing, --help and the closest match for a misspelt option are
+ * all made from the same tables, so they cannot disagree; man pages and shell completion can be made from them too. */
 #ifndef LUM_CLI_OPTIONS_H
 #define LUM_CLI_OPTIONS_H
 
@@ -14,12 +14,22 @@ enum lum__progress_mode { LUM__PROGRESS_AUTO, LUM__PROGRESS_ALWAYS, LUM__PROGRES
 enum lum__row_format { LUM__ROWS_CSV, LUM__ROWS_NDJSON, LUM__ROWS_RAW };
 enum lum__workload_kind { LUM__WORKLOAD_SEED, LUM__WORKLOAD_RANDOM, LUM__WORKLOAD_TRACKS, LUM__WORKLOAD_SEED_NOISE };
 
-struct lum__range_u64 { uint64_t min, max; };
-struct lum__range_i32 { int32_t min, max; };
-struct lum__sync_choice { enum lum_sync_mode mode; uint32_t interval_ms; };
+struct lum__range_u64 {
+    uint64_t min, max;
+};
+struct lum__range_i32 {
+    int32_t min, max;
+};
+struct lum__sync_choice {
+    enum lum_sync_mode mode;
+    uint32_t interval_ms;
+};
 
 enum { LUM__LIST_MAX = 64 };
-struct lum__string_list { const char *items[LUM__LIST_MAX]; size_t count; };
+struct lum__string_list {
+    const char *items[LUM__LIST_MAX];
+    size_t count;
+};
 
 /* Everything a command line can say. Every command reads its own part; lum__arguments_init() sets the defaults. */
 struct lum__arguments {
@@ -27,7 +37,7 @@ struct lum__arguments {
     size_t positional_count;
     /* every command */
     bool json, help, quiet, verbose;
-    int progress;                      /* enum lum__progress_mode */
+    int progress; /* enum lum__progress_mode */
     /* commands that write */
     uint64_t threads, chunk_lums, memory_bytes;
     struct lum__sync_choice sync;
@@ -35,16 +45,16 @@ struct lum__arguments {
     uint64_t commit_every;
     /* stress */
     uint64_t count;
-    int workload;                      /* enum lum__workload_kind */
+    int workload; /* enum lum__workload_kind */
     bool keep, drop_caches;
-    uint64_t result_fd, start_ns;      /* of the reading process */
+    uint64_t result_fd, start_ns; /* of the reading process */
     /* load */
     int input_format;
     struct lum__string_list maps;
     bool no_header, round;
     const char *delimiter, *on_error, *label, *events_path;
     /* scan */
-    int row_format;                    /* enum lum__row_format */
+    int row_format; /* enum lum__row_format */
     const char *columns, *output_path;
     struct lum__range_u64 id, time;
     struct lum__range_i32 x, y;
@@ -65,11 +75,11 @@ enum lum__option_kind {
 };
 
 struct lum__option {
-    const char *name;           /* without the dashes; NULL ends a table */
-    char letter;                /* 0 for none */
+    const char *name; /* without the dashes; NULL ends a table */
+    char letter;      /* 0 for none */
     enum lum__option_kind kind;
-    size_t offset;              /* in struct lum__arguments */
-    const char *argument;       /* its name in --help, NULL for flags */
+    size_t offset;        /* in struct lum__arguments */
+    const char *argument; /* its name in --help, NULL for flags */
     const char *help;
     const char *const *choices; /* ended by NULL */
     uint64_t min, max;          /* of numbers; max 0: any */
@@ -78,11 +88,11 @@ struct lum__option {
 
 struct lum__command {
     const char *name;
-    const char *positional_help;               /* "STORE FILE..." */
-    const char *summary;                       /* half a line, for the list of commands */
-    const char *details;                       /* paragraphs for --help; NULL for none */
-    const char *examples;                      /* lines, each with its newline */
-    const struct lum__option *const *tables;   /* ended by NULL */
+    const char *positional_help;             /* "STORE FILE..." */
+    const char *summary;                     /* half a line, for the list of commands */
+    const char *details;                     /* paragraphs for --help; NULL for none */
+    const char *examples;                    /* lines, each with its newline */
+    const struct lum__option *const *tables; /* ended by NULL */
     size_t positional_min, positional_max;
     int (*run)(const struct lum__arguments *arguments); /* returns the exit code */
     bool is_hidden;
@@ -105,7 +115,8 @@ void lum__options_print_help(FILE *out, const struct lum__command *command);
 /* The word of a list (ended by NULL) most like `word`; NULL if none is like it. */
 const char *lum__closest_word(const char *word, const char *const *list);
 
-/* "64M" -> 64000000. On failure NULL is not returned but a static reason, for a message: `"64Q" has an unknown suffix...`. */
+/* "64M" -> 64000000. On failure NULL is not returned but a static reason, for a message: `"64Q" has an unknown
+ * suffix...`. */
 const char *lum__number_parse(const char *text, uint64_t *out);
 
 #endif

@@ -10,7 +10,8 @@
 #include "cli/options.h"
 #include "cli/signals.h"
 
-/* One run, one line: a static. The mutex is for errors that are said by one thread while another one updates the line. */
+/* One run, one line: a static. The mutex is for errors that are said by one thread while another one updates the line.
+ */
 static struct {
     pthread_mutex_t mutex;
     bool is_shown, is_terminal, is_line_dirty;
@@ -42,7 +43,8 @@ void lum__progress_input(uint64_t bytes_read, uint64_t bytes_total)
 static double share_done(uint64_t rows)
 {
     if (state.rows_total != LUM_ROWS_UNKNOWN && state.rows_total > 0) return (double)rows / (double)state.rows_total;
-    if (state.input_total > 0 && state.input_read <= state.input_total) return (double)state.input_read / (double)state.input_total;
+    if (state.input_total > 0 && state.input_read <= state.input_total)
+        return (double)state.input_read / (double)state.input_total;
     return 0;
 }
 
@@ -51,13 +53,15 @@ static void format_line(char *out, size_t bytes_max, uint64_t rows, uint64_t dur
     uint64_t elapsed_ns = now_ns - state.start_ns;
     double share = share_done(rows);
     int used = snprintf(out, bytes_max, "%s: %s rows", state.phase, lum__human_count(rows));
-    if (share > 0) used += snprintf(out + used, bytes_max - (size_t)used, ", %.0f %%", share * 100 > 100 ? 100 : share * 100);
+    if (share > 0)
+        used += snprintf(out + used, bytes_max - (size_t)used, ", %.0f %%", share * 100 > 100 ? 100 : share * 100);
     used += snprintf(out + used, bytes_max - (size_t)used, ", %srows/s", lum__human_rate(rows, elapsed_ns));
     if (share > 0 && share < 1) {
         used += snprintf(out + used, bytes_max - (size_t)used, ", %s left",
                          lum__human_seconds((uint64_t)((double)elapsed_ns * (1 - share) / share)));
     }
-    if (durable_sequence) snprintf(out + used, bytes_max - (size_t)used, ", durable at sequence %" PRIu64, durable_sequence);
+    if (durable_sequence)
+        snprintf(out + used, bytes_max - (size_t)used, ", durable at sequence %" PRIu64, durable_sequence);
 }
 
 void lum__progress_update(uint64_t rows, uint64_t durable_sequence)

@@ -1,5 +1,5 @@
-/* cli/progress.h - the line that says how far a run is: rows, rate, time left, durable position. On a terminal it is rewritten in place;
- * with --progress always elsewhere it is a line a second. SIGUSR1 prints it whatever the mode. */
+/* cli/progress.h - the line that says how far a run is: rows, rate, time left, durable position. On a terminal it is
+ * rewritten in place; with --progress always elsewhere it is a line a second. SIGUSR1 prints it whatever the mode. */
 #ifndef LUM_CLI_PROGRESS_H
 #define LUM_CLI_PROGRESS_H
 

@@ -6,10 +6,11 @@
 #include "cli/open_store.h"
 #include "cli/result.h"
 
-static const struct lum__option own_options[] = {
-    {.name = "dry-run", .kind = LUM__OPTION_FLAG, .offset = offsetof(struct lum__arguments, dry_run),
-     .help = "change nothing, tell what would be done"},
-    {0}};
+static const struct lum__option own_options[] = {{.name = "dry-run",
+                                                  .kind = LUM__OPTION_FLAG,
+                                                  .offset = offsetof(struct lum__arguments, dry_run),
+                                                  .help = "change nothing, tell what would be done"},
+                                                 {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_writer, lum__options_common, NULL};
 
 static void write_json(struct lum__json *json, const lum_recovery_data *data)
@@ -49,8 +50,10 @@ static void tell(const char *path, const lum_recovery_data *data, bool dry_run)
     printf("log records replayed      %s\n", lum__human_count(data->wal_records_replayed));
     printf("transactions committed    %s\n", lum__human_count(data->transactions_committed));
     printf("transactions rolled back  %s\n", lum__human_count(data->transactions_rolled_back));
-    printf("chunks verified           %s (%s rows)\n", lum__human_count(data->chunks_verified), lum__human_count(data->lums_verified));
-    printf("log tail cut              %s bytes%s\n", lum__human_count(data->tail_bytes_cut), data->unproven_tail ? " (unproven)" : "");
+    printf("chunks verified           %s (%s rows)\n", lum__human_count(data->chunks_verified),
+           lum__human_count(data->lums_verified));
+    printf("log tail cut              %s bytes%s\n", lum__human_count(data->tail_bytes_cut),
+           data->unproven_tail ? " (unproven)" : "");
     if (data->error_details[0]) printf("details                   %s\n", data->error_details);
     printf("%s: %s in %s, durable at sequence %" PRIu64 "\n", path, dry_run ? "dry run, nothing changed," : "recovered",
            lum__human_seconds(data->recovery_time_ns), data->last_sequence);
@@ -66,12 +69,18 @@ static int run(const struct lum__arguments *arguments)
     int exit_code = status == LUM_OK ? 0 : lum__message_status(status);
     write_json(&result.json, &data);
     lum__json_bool(&result.json, "dry_run", arguments->dry_run);
-    if (!arguments->json && !arguments->quiet && status == LUM_OK) tell(arguments->positional[0], &data, arguments->dry_run);
+    if (!arguments->json && !arguments->quiet && status == LUM_OK)
+        tell(arguments->positional[0], &data, arguments->dry_run);
     return lum__result_end(&result, exit_code);
 }
 
 const struct lum__command lum__command_recover = {
-    .name = "recover", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
+    .name = "recover",
+    .positional_help = "STORE",
+    .positional_min = 1,
+    .positional_max = 1,
+    .tables = tables,
+    .run = run,
     .summary = "recover a store after a crash and tell what was done",
     .details = "Every command that writes recovers by itself; this one does nothing else.\n",
     .examples = "  lum recover cities.lum --dry-run\n  lum recover cities.lum --json\n"};

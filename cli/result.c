@@ -16,10 +16,14 @@ void lum__result_write_ending(struct lum__json *json, int exit_code)
     lum__json_string(json, "name", failure->name);
     lum__json_string(json, "message", failure->message);
     lum__json_string(json, "file", failure->file[0] ? failure->file : NULL);
-    if (failure->line) lum__json_u64(json, "line", failure->line);
-    else lum__json_null(json, "line");
-    if (failure->offset != UINT64_MAX) lum__json_u64(json, "offset", failure->offset);
-    else lum__json_null(json, "offset");
+    if (failure->line)
+        lum__json_u64(json, "line", failure->line);
+    else
+        lum__json_null(json, "line");
+    if (failure->offset != UINT64_MAX)
+        lum__json_u64(json, "offset", failure->offset);
+    else
+        lum__json_null(json, "offset");
     lum__json_i64(json, "errno", failure->os_errno);
     lum__json_string(json, "remedy", failure->remedy);
     lum__json_end_object(json);

@@ -1,5 +1,5 @@
-/* cli/result.h - the JSON object that a run ends with: begun empty, filled by the command, ended with the exit code and, after a
- * failure, the error. Nothing is printed unless --json or --report asked for it. */
+/* cli/result.h - the JSON object that a run ends with: begun empty, filled by the command, ended with the exit code
+ * and, after a failure, the error. Nothing is printed unless --json or --report asked for it. */
 #ifndef LUM_CLI_RESULT_H
 #define LUM_CLI_RESULT_H
 
@@ -13,15 +13,15 @@ struct lum__result {
     struct lum__json json; /* writes to memory: stdout and --report get the same bytes */
     char *text;
     size_t text_bytes;
-    bool is_printed;       /* --json */
-    bool data_has_stdout;  /* then the object goes to stderr */
+    bool is_printed;      /* --json */
+    bool data_has_stdout; /* then the object goes to stderr */
     const char *report_path;
 };
 
 /* False (said) if memory is out. */
 bool lum__result_begin(struct lum__result *result, const struct lum__arguments *arguments);
-/* Ends the object, prints and saves it. Returns the exit code: exit_code, or the first failure's if that is not 0, or that of a failure
- * to print. */
+/* Ends the object, prints and saves it. Returns the exit code: exit_code, or the first failure's if that is not 0, or
+ * that of a failure to print. */
 int lum__result_end(struct lum__result *result, int exit_code);
 
 /* The members "exit_code" and, after a failure, "error". */

@@ -15,7 +15,7 @@ enum {
     ROWS_AT_ONCE = 1024,
     NDJSON_ROW_BYTES_MAX = 320 /* names, digits and punctuation of all fields */
 };
-_Static_assert(ROWS_AT_ONCE * NDJSON_ROW_BYTES_MAX <= BUFFER_BYTES, "a block of rows fits into the buffer");
+_Static_assert(ROWS_AT_ONCE *NDJSON_ROW_BYTES_MAX <= BUFFER_BYTES, "a block of rows fits into the buffer");
 _Static_assert((int)LUM__CSV_ROW_BYTES_MAX <= (int)NDJSON_ROW_BYTES_MAX, "a block of rows fits into the buffer");
 
 int lum__row_writer_choose(struct lum__row_writer *writer, const char *columns)
@@ -36,9 +36,11 @@ int lum__row_writer_choose(struct lum__row_writer *writer, const char *columns)
         snprintf(name, sizeof name, "%.*s", (int)length, at);
         if (field == LUM__FIELD_COUNT) {
             const char *closest = lum__closest_word(name, names);
-            return lum__message_usage("id, presence, position_x, position_y, structure_type, timestamp, memory_address, is_destroyed, "
-                                      "checksum, or all", "--columns: there is no \"%s\"%s%s%s", name, closest ? "; did you mean " : "",
-                                      closest ? closest : "", closest ? "?" : "");
+            return lum__message_usage(
+                "id, presence, position_x, position_y, structure_type, timestamp, memory_address, is_destroyed, "
+                "checksum, or all",
+                "--columns: there is no \"%s\"%s%s%s", name, closest ? "; did you mean " : "", closest ? closest : "",
+                closest ? "?" : "");
         }
         for (size_t i = 0; i < writer->field_count; i++) {
             if (writer->fields[i] == field) return lum__message_usage(NULL, "--columns names %s twice", name);

@@ -1,4 +1,5 @@
-/* lum scan - rows in commit order, then input order. Damaged pages are reported and left out, the rest is written: exit code 3. */
+/* lum scan - rows in commit order, then input order. Damaged pages are reported and left out, the rest is written: exit
+ * code 3. */
 #include <string.h>
 
 #include "cli/commands.h"
@@ -11,12 +12,23 @@
 
 static const char *const format_choices[] = {"csv", "ndjson", "raw", NULL}; /* enum lum__row_format */
 static const struct lum__option own_options[] = {
-    {.name = "format", .kind = LUM__OPTION_CHOICE, .offset = offsetof(struct lum__arguments, row_format), .argument = "FORMAT",
-     .choices = format_choices, .help = "csv (default), ndjson, or raw: 40 bytes a row as in memory"},
-    {.name = "columns", .kind = LUM__OPTION_STRING, .offset = offsetof(struct lum__arguments, columns), .argument = "NAMES",
+    {.name = "format",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = offsetof(struct lum__arguments, row_format),
+     .argument = "FORMAT",
+     .choices = format_choices,
+     .help = "csv (default), ndjson, or raw: 40 bytes a row as in memory"},
+    {.name = "columns",
+     .kind = LUM__OPTION_STRING,
+     .offset = offsetof(struct lum__arguments, columns),
+     .argument = "NAMES",
      .help = "separated by commas, or all; default id,presence,position_x,position_y,structure_type,timestamp"},
-    {.name = "output", .letter = 'o', .kind = LUM__OPTION_STRING, .offset = offsetof(struct lum__arguments, output_path),
-     .argument = "FILE", .help = "instead of standard output"},
+    {.name = "output",
+     .letter = 'o',
+     .kind = LUM__OPTION_STRING,
+     .offset = offsetof(struct lum__arguments, output_path),
+     .argument = "FILE",
+     .help = "instead of standard output"},
     {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_ranges, lum__options_common, NULL};
 
@@ -106,15 +118,21 @@ static int run(const struct lum__arguments *arguments)
     lum__json_u64(&result.json, "bytes_read", counts.bytes_read);
     lum__json_u64(&result.json, "elapsed_nanoseconds", elapsed_ns);
     if (exit_code == 0 || exit_code == LUM__EXIT_DAMAGE) {
-        lum__message_note("%s: %s rows, %s written, %s of %s pages read, in %s", arguments->positional[0], lum__human_count(row_count),
-                          lum__human_bytes(writer.bytes_written), lum__human_count(counts.pages_read),
-                          lum__human_count(counts.pages_total), lum__human_seconds(elapsed_ns));
+        lum__message_note("%s: %s rows, %s written, %s of %s pages read, in %s", arguments->positional[0],
+                          lum__human_count(row_count), lum__human_bytes(writer.bytes_written),
+                          lum__human_count(counts.pages_read), lum__human_count(counts.pages_total),
+                          lum__human_seconds(elapsed_ns));
     }
     return lum__result_end(&result, exit_code);
 }
 
 const struct lum__command lum__command_scan = {
-    .name = "scan", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
+    .name = "scan",
+    .positional_help = "STORE",
+    .positional_min = 1,
+    .positional_max = 1,
+    .tables = tables,
+    .run = run,
     .summary = "write the rows of a store, every version, in commit order",
     .examples = "  lum scan cities.lum > cities.csv\n"
                 "  lum scan cities.lum --columns all --format ndjson -o cities.ndjson\n"

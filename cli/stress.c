@@ -1,4 +1,5 @@
-/* lum stress - the whole way of the data at full speed: makes rows, writes them durably, has a new process read back and compare every one.
+/* lum stress - the whole way of the data at full speed: makes rows, writes them durably, has a new process read back
+ * and compare every one.
  *
  * 1. room is checked for 1.2 times the worst case, before anything is made
  * 2. the store is created, loaded and closed; the write clock runs from before the creation until the load is durable
@@ -25,15 +26,29 @@
 
 #define FIELD(name) offsetof(struct lum__arguments, name)
 static const struct lum__option own_options[] = {
-    {.name = "count", .kind = LUM__OPTION_NUMBER, .offset = FIELD(count), .argument = "N", .min = 1, .max = (uint64_t)1 << 48,
+    {.name = "count",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(count),
+     .argument = "N",
+     .min = 1,
+     .max = (uint64_t)1 << 48,
      .help = "rows to write; default 100M"},
-    {.name = "workload", .kind = LUM__OPTION_CHOICE, .offset = FIELD(workload), .argument = "NAME", .choices = lum__workload_names,
+    {.name = "workload",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(workload),
+     .argument = "NAME",
+     .choices = lum__workload_names,
      .help = "seed (default: counters), random (positions and types at random), tracks (1,000 devices walking), "
              "seed+noise (one random row in every 4,096)"},
-    {.name = "commit-every", .kind = LUM__OPTION_NUMBER, .offset = FIELD(commit_every), .argument = "N",
+    {.name = "commit-every",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(commit_every),
+     .argument = "N",
      .help = "a transaction every N rows; default: all rows are one"},
     {.name = "keep", .kind = LUM__OPTION_FLAG, .offset = FIELD(keep), .help = "do not remove the store"},
-    {.name = "drop-caches", .kind = LUM__OPTION_FLAG, .offset = FIELD(drop_caches),
+    {.name = "drop-caches",
+     .kind = LUM__OPTION_FLAG,
+     .offset = FIELD(drop_caches),
      .help = "empty the system's page cache before reading back (needs root)"},
     {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_writer, lum__options_common, NULL};
@@ -57,11 +72,14 @@ static void name_session(struct stress *stress)
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) random = (uint32_t)lum__monotonic_ns();
     snprintf(stress->session_id, sizeof stress->session_id, "stress_%lld_%08" PRIx32, (long long)time(NULL), random);
-    if (stress->arguments->positional_count > 0) snprintf(stress->path, sizeof stress->path, "%s", stress->arguments->positional[0]);
-    else snprintf(stress->path, sizeof stress->path, "lum-%s", stress->session_id);
+    if (stress->arguments->positional_count > 0)
+        snprintf(stress->path, sizeof stress->path, "%s", stress->arguments->positional[0]);
+    else
+        snprintf(stress->path, sizeof stress->path, "lum-%s", stress->session_id);
 }
 
-/* Stress labels each of its commits with its session, so a store that holds nothing else can be told from anybody's data. */
+/* Stress labels each of its commits with its session, so a store that holds nothing else can be told from anybody's
+ * data. */
 static lum_status check_label(void *context, const lum_transaction_data *transaction)
 {
     uint64_t *stress_made_count = context;
@@ -88,7 +106,8 @@ static int check_path(const char *path, bool *is_stress_made)
     }
     *is_stress_made = status == LUM_OK && stress_made_count > 0;
     if (*is_stress_made) return 0;
-    return lum__message_refuse(LUM__EXIT_USAGE, "ERR_EXISTS", path, "name a path that does not exist, or remove it yourself",
+    return lum__message_refuse(LUM__EXIT_USAGE, "ERR_EXISTS", path,
+                               "name a path that does not exist, or remove it yourself",
                                "%s is not empty and was not made by lum stress: it is left alone", path);
 }
 
@@ -105,8 +124,9 @@ static int check_space(const struct stress *stress, bool is_stress_made)
     snprintf(remedy, sizeof remedy, "name a STORE on a larger disk, or use --count %" PRIu64 "M", fitting);
     return lum__message_refuse(LUM__EXIT_NO_SPACE, "ERR_NO_SPACE", stress->path,
                                fitting ? remedy : "name a STORE on a larger disk, or use a smaller --count",
-                               "%s rows may need %s (1.2 times the worst case), %s has %s free", lum__human_count(stress->arguments->count),
-                               lum__human_bytes(needed_bytes), stress->path, lum__human_bytes(free_bytes));
+                               "%s rows may need %s (1.2 times the worst case), %s has %s free",
+                               lum__human_count(stress->arguments->count), lum__human_bytes(needed_bytes), stress->path,
+                               lum__human_bytes(free_bytes));
 }
 
 /* --------------------------------------------------------------------------------------------------- writing */
@@ -166,7 +186,9 @@ static void drop_caches(struct stress *stress)
     int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
     stress->caches_dropped = fd >= 0 && write(fd, "3\n", 2) == 2;
     if (fd >= 0) close(fd);
-    if (!stress->caches_dropped) lum__message_note("the page cache could not be dropped (it needs root): reading back may be faster than a disk");
+    if (!stress->caches_dropped)
+        lum__message_note(
+            "the page cache could not be dropped (it needs root): reading back may be faster than a disk");
 }
 
 /* --------------------------------------------------------------------------------------------------- telling */
@@ -208,7 +230,8 @@ static void write_json(struct lum__json *json, const struct stress *stress)
     lum__json_u64(json, "chunk_lums", stats->chunk_lums);
     lum__json_u64(json, "memory_bytes_max", stats->memory_bytes_max);
     lum__json_u64(json, "allocator_bytes", stats->allocator_bytes);
-    lum__json_u64(json, "peak_memory_bytes", stress->write_memory_peak > read_peak ? stress->write_memory_peak : read_peak);
+    lum__json_u64(json, "peak_memory_bytes",
+                  stress->write_memory_peak > read_peak ? stress->write_memory_peak : read_peak);
     lum__json_u64(json, "write_peak_memory_bytes", stress->write_memory_peak);
     lum__json_u64(json, "read_peak_memory_bytes", read_peak);
     lum__json_bool(json, "caches_dropped", stress->caches_dropped);
@@ -217,8 +240,10 @@ static void write_json(struct lum__json *json, const struct stress *stress)
 static void tell_writing(const struct stress *stress)
 {
     uint64_t rows = stress->load.rows_loaded, raw_bytes = 40 * rows;
-    lum__message_note("wrote %s rows durably in %s: %srows/s, %s of raw rows a second; %s on disk, %.2f bytes a row; %s syncs; closed in %s",
-                      lum__human_count(rows), lum__human_seconds(stress->write_time_ns), lum__human_rate(rows, stress->write_time_ns),
+    lum__message_note("wrote %s rows durably in %s: %srows/s, %s of raw rows a second; %s on disk, %.2f bytes a row; "
+                      "%s syncs; closed in %s",
+                      lum__human_count(rows), lum__human_seconds(stress->write_time_ns),
+                      lum__human_rate(rows, stress->write_time_ns),
                       lum__human_bytes((uint64_t)((double)raw_bytes * 1e9 / (double)(stress->write_time_ns + 1))),
                       lum__human_bytes(stress->bytes_on_disk), (double)stress->bytes_on_disk / (double)rows,
                       lum__human_count(stress->stats.sync_count), lum__human_seconds(stress->close_time_ns));
@@ -227,12 +252,13 @@ static void tell_writing(const struct stress *stress)
 static void tell_end(const struct stress *stress)
 {
     uint64_t rows = stress->load.rows_loaded;
-    lum__message_note("%s rows, %s on disk (%.1f %% of the raw rows), written in %s (%srows/s), read back by a new process and compared in "
+    lum__message_note("%s rows, %s on disk (%.1f %% of the raw rows), written in %s (%srows/s), read back by a new "
+                      "process and compared in "
                       "%s (%srows/s), 0 errors, durable at sequence %" PRIu64,
-                      lum__human_count(rows), lum__human_bytes(stress->bytes_on_disk), 2.5 * (double)stress->bytes_on_disk / (double)rows,
-                      lum__human_seconds(stress->write_time_ns), lum__human_rate(rows, stress->write_time_ns),
-                      lum__human_seconds(stress->read.read_time_ns), lum__human_rate(rows, stress->read.read_time_ns),
-                      stress->load.commit_sequence);
+                      lum__human_count(rows), lum__human_bytes(stress->bytes_on_disk),
+                      2.5 * (double)stress->bytes_on_disk / (double)rows, lum__human_seconds(stress->write_time_ns),
+                      lum__human_rate(rows, stress->write_time_ns), lum__human_seconds(stress->read.read_time_ns),
+                      lum__human_rate(rows, stress->read.read_time_ns), stress->load.commit_sequence);
 }
 
 /* ---------------------------------------------------------------------------------------------------- running */
@@ -249,13 +275,14 @@ static int write_and_read_back(struct stress *stress)
     }
     if (exit_code != 0) return exit_code;
     lum__message_note("%s: %s rows of %s, %u threads, in %s", stress->session_id, lum__human_count(arguments->count),
-                      lum__workload_names[arguments->workload], arguments->threads ? (uint32_t)arguments->threads : lum_cpu_count(),
-                      stress->path);
+                      lum__workload_names[arguments->workload],
+                      arguments->threads ? (uint32_t)arguments->threads : lum_cpu_count(), stress->path);
     exit_code = write_store(stress);
     if (exit_code != 0) return exit_code;
     tell_writing(stress);
-    lum__message_detail("io %s, %s, %s; waits: pool %s, writes %s", stress->stats.io_mode, stress->stats.simd_level, stress->stats.fs_type,
-                        lum__human_seconds(stress->stats.pool_wait_ns), lum__human_seconds(stress->stats.producer_write_wait_ns));
+    lum__message_detail("io %s, %s, %s; waits: pool %s, writes %s", stress->stats.io_mode, stress->stats.simd_level,
+                        stress->stats.fs_type, lum__human_seconds(stress->stats.pool_wait_ns),
+                        lum__human_seconds(stress->stats.producer_write_wait_ns));
     if (arguments->drop_caches) drop_caches(stress);
     exit_code = lum__stress_read_back(arguments, stress->path, stress->threads, &stress->read);
     stress->is_completed = exit_code == 0 && stress->read.is_completed && stress->read.verification_errors == 0 &&
@@ -292,9 +319,15 @@ static int run(const struct lum__arguments *arguments)
 }
 
 const struct lum__command lum__command_stress = {
-    .name = "stress", .positional_help = "[STORE]", .positional_min = 0, .positional_max = 1, .tables = tables, .run = run,
+    .name = "stress",
+    .positional_help = "[STORE]",
+    .positional_min = 0,
+    .positional_max = 1,
+    .tables = tables,
+    .run = run,
     .summary = "write N rows at full speed, read every one back in a new process, compare",
-    .details = "Without a STORE a directory is made here and removed at the end. A STORE that exists is replaced only if lum stress made it.\n"
+    .details = "Without a STORE a directory is made here and removed at the end. A STORE that exists is replaced only "
+               "if lum stress made it.\n"
                "The write clock runs from before the store is created until everything is durable.\n",
     .examples = "  lum stress --count 10M\n"
                 "  lum stress /fast/disk/test --count 1G --workload tracks --json\n"

@@ -1,5 +1,5 @@
-/* The second process of `lum stress`: opens the store as after a restart, makes every row again and compares. It knows nothing of the
- * first one but the workload's name and the number of rows. */
+/* The second process of `lum stress`: opens the store as after a restart, makes every row again and compares. It knows
+ * nothing of the first one but the workload's name and the number of rows. */
 #include "cli/stress.h"
 
 #include <errno.h>
@@ -58,8 +58,8 @@ static void remember_difference(struct readers *readers, uint64_t position, cons
     pthread_mutex_lock(&readers->mutex);
     if (!readers->first_difference[0]) {
         snprintf(readers->first_difference, sizeof readers->first_difference,
-                 "row %" PRIu64 " is not what was written: %s differs (id %" PRIu64 " written, %" PRIu64 " read)", position,
-                 differing_field(made, read), made->id, read->id);
+                 "row %" PRIu64 " is not what was written: %s differs (id %" PRIu64 " written, %" PRIu64 " read)",
+                 position, differing_field(made, read), made->id, read->id);
     }
     pthread_mutex_unlock(&readers->mutex);
 }
@@ -72,7 +72,8 @@ static lum_status compare_page(void *context, uint32_t worker, uint64_t position
         size_t count = row_count - done < COMPARE_ROWS ? row_count - done : COMPARE_ROWS, first;
         lum__row_maker_make(reader->maker, position + done, reader->made, count);
         size_t differing = lum__rows_compare(reader->made, rows + done, count, &first);
-        if (differing > 0) remember_difference(readers, position + done + first, &reader->made[first], &rows[done + first]);
+        if (differing > 0)
+            remember_difference(readers, position + done + first, &reader->made[first], &rows[done + first]);
         reader->errors += differing;
     }
     reader->rows += row_count;
@@ -94,8 +95,10 @@ static void sum_up(const struct readers *readers, uint64_t row_count, struct lum
     /* n(n-1)/2 modulo 2^64: halve the even one of the two factors. */
     uint64_t expected_sum = row_count % 2 == 0 ? row_count / 2 * (row_count - 1) : row_count * ((row_count - 1) / 2);
     if (out->rows_compared != row_count)
-        out->verification_errors += out->rows_compared > row_count ? out->rows_compared - row_count : row_count - out->rows_compared;
-    else if (position_sum != expected_sum) out->verification_errors++;
+        out->verification_errors +=
+            out->rows_compared > row_count ? out->rows_compared - row_count : row_count - out->rows_compared;
+    else if (position_sum != expected_sum)
+        out->verification_errors++;
 }
 
 static bool make_readers(struct readers *readers, uint32_t count, enum lum__workload_kind kind)
@@ -115,7 +118,8 @@ static bool make_readers(struct readers *readers, uint32_t count, enum lum__work
 static int tell_scan_failure(lum_status status, struct lum__read_result *out)
 {
     if (status == LUM_ERR_CANCELLED)
-        return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL, "interrupted while reading back");
+        return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL,
+                                   "interrupted while reading back");
     out->io_errors++;
     return lum__message_status(status);
 }
@@ -125,7 +129,8 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     const char *path = arguments->positional[0];
     struct readers readers = {0};
     lum_store *store = NULL;
-    lum_options options = lum__open_options(arguments, LUM__OPEN_WRITE); /* as any program after a restart: recovery included */
+    lum_options options =
+        lum__open_options(arguments, LUM__OPEN_WRITE); /* as any program after a restart: recovery included */
     uint32_t threads = arguments->threads ? (uint32_t)arguments->threads : lum_cpu_count();
     if (!make_readers(&readers, threads, (enum lum__workload_kind)arguments->workload))
         return lum__message_system(ENOMEM, NULL, "no memory to read back");
@@ -146,8 +151,9 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     out->bytes_read = counts.bytes_read;
     if (status == LUM_OK) sum_up(&readers, arguments->count, out);
     if (out->verification_errors > 0) {
-        exit_code = lum__message_refuse(LUM__EXIT_DAMAGE, "ERR_CORRUPT", path, "lum verify tells what is damaged; the store stays for a look",
-                                        "%s", readers.first_difference[0] ? readers.first_difference : "rows are missing or came twice");
+        exit_code = lum__message_refuse(
+            LUM__EXIT_DAMAGE, "ERR_CORRUPT", path, "lum verify tells what is damaged; the store stays for a look", "%s",
+            readers.first_difference[0] ? readers.first_difference : "rows are missing or came twice");
     }
     lum_stats_data stats = LUM_STATS_INIT;
     if (lum_stats(store, &stats) == LUM_OK) snprintf(out->io_mode, sizeof out->io_mode, "%s", stats.io_mode);
@@ -163,7 +169,8 @@ static int run(const struct lum__arguments *arguments)
     int exit_code = read_and_compare(arguments, &out);
     out.memory_peak_bytes = lum__memory_peak();
     out.failure = *lum__message_first_failure();
-    if (write((int)arguments->result_fd, &out, sizeof out) != (ssize_t)sizeof out && exit_code == 0) exit_code = LUM__EXIT_IO;
+    if (write((int)arguments->result_fd, &out, sizeof out) != (ssize_t)sizeof out && exit_code == 0)
+        exit_code = LUM__EXIT_IO;
     return exit_code;
 }
 
@@ -172,14 +179,33 @@ static int run(const struct lum__arguments *arguments)
 #define FIELD(name) offsetof(struct lum__arguments, name)
 static const struct lum__option own_options[] = {
     {.name = "count", .kind = LUM__OPTION_NUMBER, .offset = FIELD(count), .argument = "N", .help = "rows"},
-    {.name = "workload", .kind = LUM__OPTION_CHOICE, .offset = FIELD(workload), .argument = "W", .choices = lum__workload_names, .help = "rows"},
-    {.name = "result-fd", .kind = LUM__OPTION_NUMBER, .offset = FIELD(result_fd), .argument = "FD", .help = "where the result goes"},
-    {.name = "start-ns", .kind = LUM__OPTION_NUMBER, .offset = FIELD(start_ns), .argument = "NS", .help = "when this process was started"},
+    {.name = "workload",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(workload),
+     .argument = "W",
+     .choices = lum__workload_names,
+     .help = "rows"},
+    {.name = "result-fd",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(result_fd),
+     .argument = "FD",
+     .help = "where the result goes"},
+    {.name = "start-ns",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(start_ns),
+     .argument = "NS",
+     .help = "when this process was started"},
     {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_writer, lum__options_common, NULL};
-const struct lum__command lum__command_stress_read = {
-    .name = "stress-read", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
-    .is_hidden = true, .summary = "the second process of `lum stress`", .examples = ""};
+const struct lum__command lum__command_stress_read = {.name = "stress-read",
+                                                      .positional_help = "STORE",
+                                                      .positional_min = 1,
+                                                      .positional_max = 1,
+                                                      .tables = tables,
+                                                      .run = run,
+                                                      .is_hidden = true,
+                                                      .summary = "the second process of `lum stress`",
+                                                      .examples = ""};
 
 static bool read_result(int fd, struct lum__read_result *out)
 {
@@ -193,7 +219,8 @@ static bool read_result(int fd, struct lum__read_result *out)
     return done == sizeof *out && out->magic == LUM__READ_RESULT_MAGIC;
 }
 
-static int spawn_reader(const struct lum__arguments *arguments, const char *store, uint32_t threads, int result_fd, pid_t *pid)
+static int spawn_reader(const struct lum__arguments *arguments, const char *store, uint32_t threads, int result_fd,
+                        pid_t *pid)
 {
     static const char *const progress_names[] = {"auto", "always", "never"};
     char count[24], thread_text[16], memory[24], fd[16], start[24];
@@ -202,9 +229,13 @@ static int spawn_reader(const struct lum__arguments *arguments, const char *stor
     snprintf(memory, sizeof memory, "%" PRIu64, arguments->memory_bytes);
     snprintf(fd, sizeof fd, "%d", result_fd);
     snprintf(start, sizeof start, "%" PRIu64, lum__monotonic_ns());
-    const char *words[24] = {"lum", "stress-read", "--count", count, "--workload", lum__workload_names[arguments->workload],
-                             "--threads", thread_text, "--result-fd", fd, "--start-ns", start, "--progress",
-                             progress_names[arguments->progress]};
+    const char *words[24] = {"lum",         "stress-read",
+                             "--count",     count,
+                             "--workload",  lum__workload_names[arguments->workload],
+                             "--threads",   thread_text,
+                             "--result-fd", fd,
+                             "--start-ns",  start,
+                             "--progress",  progress_names[arguments->progress]};
     size_t used = 14;
     if (arguments->memory_bytes) {
         words[used++] = "--memory";
@@ -222,16 +253,20 @@ static int explain_silence(int wait_status, struct lum__read_result *out)
     memset(out, 0, sizeof *out);
     out->io_errors = 1;
     if (lum__signals_interrupted())
-        return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL, "interrupted while reading back");
+        return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL,
+                                   "interrupted while reading back");
     if (WIFSIGNALED(wait_status)) {
-        return lum__message_refuse(LUM__EXIT_IO, "ERR_IO", NULL, NULL, "the process that reads back was ended by signal %d (%s)",
-                                   WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+        return lum__message_refuse(LUM__EXIT_IO, "ERR_IO", NULL, NULL,
+                                   "the process that reads back was ended by signal %d (%s)", WTERMSIG(wait_status),
+                                   strsignal(WTERMSIG(wait_status)));
     }
-    return lum__message_refuse(LUM__EXIT_IO, "ERR_IO", NULL, NULL, "the process that reads back ended without a result (exit code %d)",
+    return lum__message_refuse(LUM__EXIT_IO, "ERR_IO", NULL, NULL,
+                               "the process that reads back ended without a result (exit code %d)",
                                WEXITSTATUS(wait_status));
 }
 
-int lum__stress_read_back(const struct lum__arguments *arguments, const char *store, uint32_t threads, struct lum__read_result *out)
+int lum__stress_read_back(const struct lum__arguments *arguments, const char *store, uint32_t threads,
+                          struct lum__read_result *out)
 {
     int ends[2], wait_status = 0;
     pid_t pid;
@@ -245,7 +280,8 @@ int lum__stress_read_back(const struct lum__arguments *arguments, const char *st
     }
     bool has_result = read_result(ends[0], out);
     close(ends[0]);
-    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {
+    }
     if (!has_result) return explain_silence(wait_status, out);
     if (out->failure.exit_code != 0) lum__message_adopt(&out->failure);
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : LUM__EXIT_IO;

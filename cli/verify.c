@@ -6,10 +6,14 @@
 #include "cli/open_store.h"
 #include "cli/result.h"
 
-static const struct lum__option own_options[] = {
-    {.name = "threads", .kind = LUM__OPTION_NUMBER, .offset = offsetof(struct lum__arguments, threads), .argument = "N", .min = 1,
-     .max = 1024, .help = "workers; default: the CPUs this process may use"},
-    {0}};
+static const struct lum__option own_options[] = {{.name = "threads",
+                                                  .kind = LUM__OPTION_NUMBER,
+                                                  .offset = offsetof(struct lum__arguments, threads),
+                                                  .argument = "N",
+                                                  .min = 1,
+                                                  .max = 1024,
+                                                  .help = "workers; default: the CPUs this process may use"},
+                                                 {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_common, NULL};
 
 struct findings {
@@ -23,8 +27,10 @@ static void tell_finding(void *context, const lum_finding *finding)
     struct findings *findings = context;
     lum__json_begin_object(findings->json, NULL);
     lum__json_string(findings->json, "file", finding->file);
-    if (finding->offset == UINT64_MAX) lum__json_null(findings->json, "offset");
-    else lum__json_u64(findings->json, "offset", finding->offset);
+    if (finding->offset == UINT64_MAX)
+        lum__json_null(findings->json, "offset");
+    else
+        lum__json_u64(findings->json, "offset", finding->offset);
     lum__json_string(findings->json, "what", finding->what);
     lum__json_u64(findings->json, "condition", finding->condition);
     lum__json_end_object(findings->json);
@@ -59,15 +65,23 @@ static int run(const struct lum__arguments *arguments)
     lum__json_u64(&result.json, "elapsed_nanoseconds", elapsed_ns);
     if (!arguments->json && !arguments->quiet && (status == LUM_OK || report.error_count)) {
         printf("%s: %s, %s rows in %s chunks, %s log records, %s in %s\n", path,
-               report.error_count == 0 ? "intact" : report.error_count == 1 ? "1 error" : "errors", lum__human_count(report.lums_checked),
-               lum__human_count(report.chunks_checked), lum__human_count(report.wal_records_checked),
-               lum__human_bytes(report.bytes_checked), lum__human_seconds(elapsed_ns));
+               report.error_count == 0   ? "intact"
+               : report.error_count == 1 ? "1 error"
+                                         : "errors",
+               lum__human_count(report.lums_checked), lum__human_count(report.chunks_checked),
+               lum__human_count(report.wal_records_checked), lum__human_bytes(report.bytes_checked),
+               lum__human_seconds(elapsed_ns));
     }
     return lum__result_end(&result, exit_code);
 }
 
 const struct lum__command lum__command_verify = {
-    .name = "verify", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
+    .name = "verify",
+    .positional_help = "STORE",
+    .positional_min = 1,
+    .positional_max = 1,
+    .tables = tables,
+    .run = run,
     .summary = "check every byte of a store without changing any",
     .details = "Exit code 3 and a line with file and byte for each problem, if there is any.\n",
     .examples = "  lum verify cities.lum\n  lum verify cities.lum --json\n"};

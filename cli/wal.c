@@ -30,10 +30,10 @@ static void print_line(const lum_wal_record *record)
     time_t seconds = (time_t)(record->timestamp / 1000000000u);
     struct tm parts;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
-    printf("%12" PRIu64 "  %-10s  transaction %-16" PRIu64 "  count %-12" PRIu64 "  watermark %-12" PRIu64 "  payload %-10" PRIu32
-           "  %s.%09" PRIu64 "Z  %s@%" PRIu64 "\n",
-           record->sequence, record->type, record->transaction_id, record->count, record->watermark, record->payload_bytes, when,
-           record->timestamp % 1000000000u, record->file, record->offset);
+    printf("%12" PRIu64 "  %-10s  transaction %-16" PRIu64 "  count %-12" PRIu64 "  watermark %-12" PRIu64
+           "  payload %-10" PRIu32 "  %s.%09" PRIu64 "Z  %s@%" PRIu64 "\n",
+           record->sequence, record->type, record->transaction_id, record->count, record->watermark,
+           record->payload_bytes, when, record->timestamp % 1000000000u, record->file, record->offset);
 }
 
 /* The object is written as the log is read: it may be long. */
@@ -53,8 +53,10 @@ static int run(const struct lum__arguments *arguments)
         status = lum_wal_next(wal, &record);
         if (status != LUM_OK) break;
         record_count++;
-        if (arguments->json) write_json(&json, &record);
-        else print_line(&record);
+        if (arguments->json)
+            write_json(&json, &record);
+        else
+            print_line(&record);
     }
     int exit_code = status == LUM_END ? 0 : lum__message_status(status);
     if (wal) lum_wal_close(wal);
@@ -70,7 +72,11 @@ static int run(const struct lum__arguments *arguments)
     return exit_code;
 }
 
-const struct lum__command lum__command_wal = {
-    .name = "wal", .positional_help = "STORE", .positional_min = 1, .positional_max = 1, .tables = tables, .run = run,
-    .summary = "print the log, a line a record",
-    .examples = "  lum wal cities.lum | tail\n  lum wal cities.lum --json\n"};
+const struct lum__command lum__command_wal = {.name = "wal",
+                                              .positional_help = "STORE",
+                                              .positional_min = 1,
+                                              .positional_max = 1,
+                                              .tables = tables,
+                                              .run = run,
+                                              .summary = "print the log, a line a record",
+                                              .examples = "  lum wal cities.lum | tail\n  lum wal cities.lum --json\n"};

@@ -5,19 +5,20 @@
 
 enum {
     DEVICES = 1000,
-    HALF_STEPS = 64,              /* random steps, then as many back */
+    HALF_STEPS = 64, /* random steps, then as many back */
     BLOCK_STEPS = 2 * HALF_STEPS,
     NOISE_EVERY = 4096
 };
-#define TIME_BASE 1700000000000000000u
+#define TIME_BASE    1700000000000000000u
 #define ADDRESS_BASE 0x7f0000000000u
-#define SECOND_NS 1000000000u
+#define SECOND_NS    1000000000u
 
 struct lum__row_maker {
     enum lum__workload_kind kind;
     /* tracks only, from here on */
-    uint64_t next_row;   /* x and y are those of this row's second, and of the second after for devices before this row's */
-    uint64_t block;      /* that the steps belong to; UINT64_MAX: none yet */
+    uint64_t
+        next_row;   /* x and y are those of this row's second, and of the second after for devices before this row's */
+    uint64_t block; /* that the steps belong to; UINT64_MAX: none yet */
     int32_t x[DEVICES], y[DEVICES];
     int8_t step_x[HALF_STEPS][DEVICES], step_y[HALF_STEPS][DEVICES];
 };
@@ -32,10 +33,10 @@ static inline uint64_t mix(uint64_t counter)
 }
 
 /* Counters of different uses are kept apart by their upper bits. */
-#define USE_ROW ((uint64_t)1 << 56)
-#define USE_STEPS ((uint64_t)2 << 56)
+#define USE_ROW    ((uint64_t)1 << 56)
+#define USE_STEPS  ((uint64_t)2 << 56)
 #define USE_DEVICE ((uint64_t)3 << 56)
-#define USE_NOISE ((uint64_t)4 << 56)
+#define USE_NOISE  ((uint64_t)4 << 56)
 
 /* --------------------------------------------------------------------------------------------- seed, random */
 
@@ -54,16 +55,20 @@ static void make_seed(uint64_t first_row, lum_t *rows, size_t row_count)
         uint64_t run = 100000 - x; /* rows until x begins again: the inner loop has no division and no branch */
         if (run > (uint64_t)(end - row)) run = (uint64_t)(end - row);
         for (uint64_t k = 0; k < run; k++, row++, i++) {
-            *row = (lum_t){.id = i, .timestamp = TIME_BASE + i, .memory_address = ADDRESS_BASE + 40 * i,
-                           .position_x = (int32_t)(x + k), .position_y = (int32_t)y, .presence = i & 1};
+            *row = (lum_t){.id = i,
+                           .timestamp = TIME_BASE + i,
+                           .memory_address = ADDRESS_BASE + 40 * i,
+                           .position_x = (int32_t)(x + k),
+                           .position_y = (int32_t)y,
+                           .presence = i & 1};
         }
         x = 0;
         y++;
     }
 }
 
-/* Written as five whole words: built field by field, gcc makes the record on the stack with narrow stores and reads it back with wide
- * loads, which stalls (7 times slower). */
+/* Written as five whole words: built field by field, gcc makes the record on the stack with narrow stores and reads it
+ * back with wide loads, which stalls (7 times slower). */
 static inline void put_random_row(lum_t *row, uint64_t i, uint64_t random)
 {
     uint32_t x = (uint32_t)(random & 0xfffff) - 0x80000, y = (uint32_t)(random >> 20 & 0xfffff) - 0x80000;
@@ -165,8 +170,12 @@ static void make_tracks(struct lum__row_maker *maker, uint64_t first_row, lum_t 
         uint64_t counter = USE_ROW + t * DEVICES;
         for (unsigned device = first; device < end; device++) {
             uint64_t jitter = ((mix(counter + device) >> 32) * 1000001) >> 32;
-            *rows++ = (lum_t){.id = device, .timestamp = time + jitter, .memory_address = ADDRESS_BASE + 4096 * (uint64_t)device,
-                              .position_x = x[device], .position_y = y[device], .presence = 1,
+            *rows++ = (lum_t){.id = device,
+                              .timestamp = time + jitter,
+                              .memory_address = ADDRESS_BASE + 4096 * (uint64_t)device,
+                              .position_x = x[device],
+                              .position_y = y[device],
+                              .presence = 1,
                               .structure_type = LUM_STRUCTURE_NODE};
         }
         step_devices(maker, t, first, end);
@@ -281,7 +290,8 @@ const lum_source *lum__workload_source(struct lum__workload *workload) { return 
 /* --------------------------------------------------------------------------------------------------- compare */
 
 #if defined(__x86_64__)
-/* CRC-32C of the 40 bytes with a zero checksum, four records interleaved: the instruction takes three cycles but starts every cycle. */
+/* CRC-32C of the 40 bytes with a zero checksum, four records interleaved: the instruction takes three cycles but starts
+ * every cycle. */
 __attribute__((target("sse4.2"))) static void fill_checksums_sse42(lum_t *rows, size_t row_count)
 {
     size_t i = 0;
