@@ -1,4 +1,5 @@
 #include "formats/csv.h"
+#include "formats/csv_cursor.h"
 
 #include <string.h>
 
@@ -136,99 +137,6 @@ uint64_t lum__csv_count_lines(const uint8_t *bytes, size_t byte_count, bool last
         previous = bytes[i];
     }
     return lines;
-}
-
-/* ----------------------------------------------------------------------------------------------- rows and fields */
-
-static inline uint64_t find_specials(const uint8_t *at, char delimiter)
-{
-    struct lum__block64 block = lum__block64_load(at);
-    return lum__block64_equal(&block, delimiter) | lum__block64_equal(&block, '"') | lum__block64_equal(&block, '\n') |
-           lum__block64_equal(&block, '\r');
-}
-
-/* The next byte of meaning that was not taken yet; `end` if there is none. */
-static inline const uint8_t *take_special(struct lum__csv_cursor *cursor)
-{
-    while (cursor->specials == 0) {
-        if (cursor->end - cursor->block <= 64) return cursor->end;
-        cursor->block += 64;
-        cursor->specials = find_specials(cursor->block, cursor->delimiter);
-    }
-    const uint8_t *special = cursor->block + __builtin_ctzll(cursor->specials);
-    cursor->specials &= cursor->specials - 1;
-    return special < cursor->end ? special : cursor->end;
-}
-
-void lum__csv_cursor_init(struct lum__csv_cursor *cursor, char delimiter, const uint8_t *begin, const uint8_t *end)
-{
-    LUM_ASSERT(begin <= end);
-    *cursor = (struct lum__csv_cursor){.at = begin, .end = end, .block = begin, .delimiter = delimiter};
-    cursor->specials = find_specials(begin, delimiter);
-}
-
-bool lum__csv_next_row(struct lum__csv_cursor *cursor)
-{
-    while (cursor->at < cursor->end && is_line_end(*cursor->at)) {
-        const uint8_t *special = take_special(cursor);
-        LUM_ASSERT(special == cursor->at);
-        cursor->at++;
-    }
-    return cursor->at < cursor->end;
-}
-
-/* From a special byte on to the field's end, where that byte is none itself. Leaves the cursor at the next field. */
-static inline const uint8_t *take_field_end(struct lum__csv_cursor *cursor, struct lum__csv_field *out)
-{
-    for (;;) {
-        const uint8_t *special = take_special(cursor);
-        if (special == cursor->end) {
-            out->row_ended = true;
-            cursor->at = special;
-            return special;
-        }
-        if (*special == '"') continue;
-        out->row_ended = *special != (uint8_t)cursor->delimiter;
-        cursor->at = special + 1;
-        return special;
-    }
-}
-
-static void take_quoted_field(struct lum__csv_cursor *cursor, struct lum__csv_field *out)
-{
-    const uint8_t *special = take_special(cursor); /* the opening quote */
-
-    LUM_ASSERT(special == cursor->at);
-    out->text = cursor->at + 1;
-    for (;;) {
-        special = take_special(cursor);
-        if (special == cursor->end) {
-            out->error = LUM__CSV_QUOTE_OPEN;
-            out->row_ended = true;
-            cursor->at = special;
-            break;
-        }
-        if (*special != '"') continue;
-        if (special + 1 == cursor->end || special[1] != '"') {
-            if (take_field_end(cursor, out) != special + 1) out->error = LUM__CSV_TEXT_AFTER_QUOTE;
-            break;
-        }
-        (void)take_special(cursor); /* the second quote of "" */
-        out->escaped = true;
-    }
-    out->length = (size_t)(special - out->text);
-}
-
-void lum__csv_next_field(struct lum__csv_cursor *cursor, struct lum__csv_field *out)
-{
-    out->text = cursor->at;
-    out->escaped = false;
-    out->error = LUM__CSV_OK;
-    if (cursor->at < cursor->end && *cursor->at == '"') {
-        take_quoted_field(cursor, out);
-        return;
-    }
-    out->length = (size_t)(take_field_end(cursor, out) - out->text);
 }
 
 size_t lum__csv_unescape(const struct lum__csv_field *field, char *out)

@@ -39,41 +39,6 @@ struct lum__csv_scanner {
  * with the end of the row that made rows_max. */
 size_t lum__csv_scan(struct lum__csv_scanner *scanner, const uint8_t *bytes, size_t byte_count, uint64_t rows_max);
 
-/* ---------------------------------------------------------------------------------------------- rows and fields */
-
-enum lum__csv_error {
-    LUM__CSV_OK = 0,
-    LUM__CSV_TEXT_AFTER_QUOTE, /* "abc"d */
-    LUM__CSV_QUOTE_OPEN        /* the text ends inside of quotes */
-};
-const char *lum__csv_error_text(enum lum__csv_error error);
-
-/* Walks over the fields of a text that begins at a row's start. Reads up to LUM__CSV_SLACK bytes behind `end`: they
- * must be readable, their content does not matter. Fields are lent slices of the text. */
-enum { LUM__CSV_SLACK = 64 };
-struct lum__csv_cursor {
-    const uint8_t *at;    /* the next field's first byte */
-    const uint8_t *end;
-    const uint8_t *block; /* where the 64 bytes of `specials` begin */
-    uint64_t specials;    /* delimiters, quotes and line ends of the block, at or behind `at` */
-    char delimiter;
-};
-struct lum__csv_field {
-    const uint8_t *text;       /* without the outer quotes */
-    size_t length;
-    bool escaped;              /* quoted, and "" inside stands for " */
-    bool row_ended;            /* the last field of its row */
-    enum lum__csv_error error; /* text and length are the part before the offence; the cursor is at the next field */
-};
-
-void lum__csv_cursor_init(struct lum__csv_cursor *cursor, char delimiter, const uint8_t *begin, const uint8_t *end);
-/* Passes over empty lines. False at the end of the text, true at a row's first byte. */
-bool lum__csv_next_row(struct lum__csv_cursor *cursor);
-void lum__csv_next_field(struct lum__csv_cursor *cursor, struct lum__csv_field *out);
-
-/* Copies a field's text to out (length bytes suffice), "" as ". Returns the bytes copied. */
-size_t lum__csv_unescape(const struct lum__csv_field *field, char *out);
-
 /* Line ends in a text; last_was_cr: the byte before it is a CR. */
 uint64_t lum__csv_count_lines(const uint8_t *bytes, size_t byte_count, bool last_was_cr);
 

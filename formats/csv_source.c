@@ -161,8 +161,14 @@ static enum lum__number_error parse_field(const struct lum__csv_source *source, 
         if (!rule->scaled) return lum__parse_u64(text, length, &row->id, at);
         return lum__parse_scaled_u64(text, length, rule->scale, round, &row->id, at);
     case LUM__FIELD_PRESENCE: return lum__parse_flag(text, length, &row->presence, at);
-    case LUM__FIELD_POSITION_X: return lum__parse_scaled_i32(text, length, rule->scale, round, &row->position_x, at);
-    case LUM__FIELD_POSITION_Y: return lum__parse_scaled_i32(text, length, rule->scale, round, &row->position_y, at);
+    case LUM__FIELD_POSITION_X: /* unscaled and plain, as machines write them; whatever else there is, the long way */
+        if (!rule->scaled && lum__parse_i32(text, length, &row->position_x, at) == LUM__NUMBER_OK)
+            return LUM__NUMBER_OK;
+        return lum__parse_scaled_i32(text, length, rule->scale, round, &row->position_x, at);
+    case LUM__FIELD_POSITION_Y: /* unscaled and plain, as machines write them; whatever else there is, the long way */
+        if (!rule->scaled && lum__parse_i32(text, length, &row->position_y, at) == LUM__NUMBER_OK)
+            return LUM__NUMBER_OK;
+        return lum__parse_scaled_i32(text, length, rule->scale, round, &row->position_y, at);
     case LUM__FIELD_STRUCTURE_TYPE: return lum__parse_structure_type(text, length, &row->structure_type, at);
     case LUM__FIELD_TIMESTAMP: return lum__parse_timestamp(text, length, rule->scale, round, &row->timestamp, at);
     case LUM__FIELD_MEMORY_ADDRESS:

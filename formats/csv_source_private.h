@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "formats/csv.h"
+#include "formats/csv_cursor.h"
 #include "formats/csv_source.h"
 
 /* A worker's rows: written by open_piece(), then only touched by that worker's fill(). */

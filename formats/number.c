@@ -234,6 +234,10 @@ enum lum__number_error lum__parse_flag(const char *text, size_t length, uint8_t 
 {
     const char *p = text, *end = text + length;
 
+    if (length == 1 && (*text == '0' || *text == '1')) {
+        *out = *text == '1';
+        return LUM__NUMBER_OK;
+    }
     *out = 0;
     trim(&p, &end);
     if (p == end) return fail_at(LUM__NUMBER_EMPTY, at, 0);
@@ -246,6 +250,10 @@ enum lum__number_error lum__parse_structure_type(const char *text, size_t length
 {
     const char *p = text, *end = text + length;
 
+    if (length == 1 && *text >= '0' && *text <= '0' + LUM_STRUCTURE_TYPE_MAX) {
+        *out = (uint8_t)(*text - '0');
+        return LUM__NUMBER_OK;
+    }
     *out = 0;
     trim(&p, &end);
     if (p == end) return fail_at(LUM__NUMBER_EMPTY, at, 0);

@@ -162,12 +162,13 @@ enum lum__number_error lum__parse_timestamp(const char *text, size_t length, str
                                             uint64_t *out, size_t *at)
 {
     struct reader reader = {text, text, text + length};
+    bool unscaled = scale.mantissa == 1 && scale.exponent == 0;
 
+    /* Digits only, as machines write them. */
+    if (unscaled && lum__parse_u64(text, length, out, NULL) == LUM__NUMBER_OK) return LUM__NUMBER_OK;
     while (reader.p < reader.end && (*reader.p == ' ' || *reader.p == '\t')) reader.p++;
     while (reader.p < reader.end && (reader.end[-1] == ' ' || reader.end[-1] == '\t')) reader.end--;
     bool is_date = reader.end - reader.p >= 8 && reader.p[4] == '-' && is_digit(reader.p[0]) && is_digit(reader.p[3]);
-    bool unscaled = scale.mantissa == 1 && scale.exponent == 0;
-    if (!is_date && unscaled && lum__parse_u64(text, length, out, NULL) == LUM__NUMBER_OK) return LUM__NUMBER_OK;
     if (!is_date) return lum__parse_scaled_u64(text, length, scale, round, out, at);
     *out = 0;
     if (!unscaled) return fail_at(LUM__NUMBER_DATE_SCALED, at, 0);

@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "formats/csv.h"
+#include "formats/csv_cursor.h"
 
 /* Every row on a line, fields between brackets; "!" behind a field with an error. */
 static void show(const char *text, size_t length, char delimiter, char *out, size_t out_max)

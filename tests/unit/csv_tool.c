@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "formats/csv.h"
+#include "formats/csv_cursor.h"
 #include "formats/csv_source.h"
 #include "formats/number.h"
 
