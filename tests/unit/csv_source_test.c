@@ -262,6 +262,32 @@ static void a_bad_row_is_placed_exactly(void **state)
     free(text);
 }
 
+/* Pieces that end because they are full, in the middle of rows of several lines. */
+static void lines_stay_right_where_bytes_limit_the_pieces(void **state)
+{
+    enum { ROWS = 12000 };
+    uint64_t *line = calloc(ROWS, sizeof *line), seed = 3, row_count;
+    size_t *offset = calloc(ROWS, sizeof *offset), length;
+    lum_t *rows = calloc(ROWS, sizeof *rows);
+    struct lum__error error;
+
+    (void)state;
+    char *text = make_text(ROWS, &seed, &length, line, offset);
+    for (int bad = 700; bad < ROWS; bad += 401) {
+        struct setup setup = {.workers = 2, .piece_bytes_max = 65536};
+        char was = text[offset[bad]];
+        text[offset[bad]] = 'q';
+        assert_int_equal(load_text(text, length, setup, rows, ROWS, &row_count, &error), LUM_ERR_INPUT);
+        assert_int_equal(error.line, line[bad]);
+        assert_int_equal(error.offset, offset[bad]);
+        text[offset[bad]] = was;
+    }
+    free(rows);
+    free(offset);
+    free(line);
+    free(text);
+}
+
 static void every_kind_of_bad_row_says_why(void **state)
 {
     static const struct {
