@@ -503,7 +503,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_workers_give_the_same_rows),  cmocka_unit_test(a_stream_may_be_split_anywhere),
-        cmocka_unit_test(a_bad_row_is_placed_exactly),     cmocka_unit_test(every_kind_of_bad_row_says_why),
+        cmocka_unit_test(a_bad_row_is_placed_exactly),     cmocka_unit_test(lines_stay_right_where_bytes_limit_the_pieces),
+        cmocka_unit_test(every_kind_of_bad_row_says_why),
         cmocka_unit_test(streams_without_rows_are_legal),  cmocka_unit_test(what_is_not_csv_is_told_at_once),
         cmocka_unit_test(long_rows_load_up_to_the_limit),  cmocka_unit_test(a_read_error_is_passed_on_and_stays),
         cmocka_unit_test(options_change_what_a_row_means), cmocka_unit_test(supplied_checksums_are_checked),
