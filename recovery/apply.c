@@ -13,6 +13,7 @@
 #include "recovery/parts.h"
 #include "recovery/recover.h"
 #include "recovery/rewrite.h"
+#include "storage/header.h"
 #include "storage/segment.h"
 
 enum { DATA_SEGMENT_BYTES_MAX = 1 << 30, CHECKPOINTS_LISTED_MAX = 64, LEFTOVERS_MAX = 64 };
@@ -57,6 +58,25 @@ static lum_status remove_leftovers(struct lum__fs *fs)
         if (status != LUM_ERR_NOT_FOUND) LUM_TRY(status);
     }
     return LUM_OK;
+}
+
+/* A block is held back while recovery fills the disk, so that STATE can say how it ended. It bears the name of a replacement of STATE: whoever finds it
+ * removes it. */
+static lum_status hold_room_for_state(struct lum__fs *fs)
+{
+    static const uint8_t zeros[LUM__BLOCK_BYTES];
+    struct lum__file *file = NULL;
+    LUM_TRY(lum__fs_open_file(fs, "STATE.tmp", LUM__OPEN_WRITE | LUM__OPEN_CREATE, &file));
+    lum_status status = lum__file_write(file, zeros, sizeof zeros, 0);
+    lum_status closed = lum__file_close(file);
+    return status != LUM_OK ? status : closed;
+}
+
+static lum_status release_room_for_state(struct lum__fs *fs)
+{
+    lum_status status = lum__fs_unlink(fs, "STATE.tmp");
+    if (status == LUM_OK) status = lum__fs_sync_dir(fs, ""); /* the space of an unlinked file is free for sure once its folder is synced */
+    return status == LUM_ERR_NOT_FOUND ? LUM_OK : status;
 }
 
 /* The plan's checkpoint becomes the newest of the two kept ones; the next older one that is valid, the older. */
@@ -271,7 +291,9 @@ static lum_status recover(struct opening *opening)
     if (plan->decision.verdict == LUM__VERDICT_REFUSE) return fail_store(opening, &plan->problem, plan->decision.sentence);
     LUM_ASSERT(plan->decision.verdict != LUM__VERDICT_CLEAN); /* STATE is not */
     LUM_TRY(remove_leftovers(opening->fs));
+    LUM_TRY(hold_room_for_state(opening->fs));
     LUM_TRY(make_durable(opening));
+    LUM_TRY(release_room_for_state(opening->fs));
     parts->state.state = LUM_STATE_RECOVERED; /* R7 */
     parts->state.attempts = 0;
     parts->state.crash_timestamp = plan->report.crash_timestamp;
@@ -291,8 +313,9 @@ static bool costs_no_attempt(lum_status status)
            status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN;
 }
 
-/* A full disk: the new log segment goes, unless a checkpoint begins in it already. Nothing but its own header says the cut. */
-static void give_back_new_segment(struct opening *opening, lum_status why)
+/* A full disk: what this attempt made goes, so that STATE has room to take the attempt back. The new log segment too, unless a checkpoint begins in it
+ * already; nothing but its own header says the cut. */
+static void give_back_space(struct opening *opening, lum_status why)
 {
     struct lum__parts *parts = opening->parts;
     struct lum__log_position end = {0};
@@ -300,10 +323,16 @@ static void give_back_new_segment(struct opening *opening, lum_status why)
     if (parts->writer != NULL) lum__wal_position(parts->writer, &end);
     bool is_needed = end.segment == 0 || end.segment == parts->checkpoint_position.segment;
     lum__parts_abandon(parts);
-    if (why != LUM_ERR_NO_SPACE || is_needed) return;
-    lum__wal_path(end.segment, path);
-    lum_status status = lum__fs_unlink(opening->fs, path);
-    (void)status;
+    if (why != LUM_ERR_NO_SPACE) return;
+    lum_status status = LUM_OK;
+    if (!is_needed) {
+        lum__wal_path(end.segment, path);
+        status = lum__fs_unlink(opening->fs, path);
+    }
+    if (status == LUM_OK) status = lum__fs_sync_dir(opening->fs, "wal");
+    if (status == LUM_OK) status = lum__fs_sync_dir(opening->fs, "data");
+    if (status == LUM_OK) status = release_room_for_state(opening->fs);
+    (void)status; /* then the attempt stays counted */
 }
 
 static void note_failed_attempt(struct opening *opening, lum_status status, uint32_t attempts_before)
@@ -311,7 +340,7 @@ static void note_failed_attempt(struct opening *opening, lum_status status, uint
     struct lum__state *state = &opening->parts->state;
     struct lum__error cause = *lum__error_last();
     if (status == LUM_ERR_NEEDS_PERSON || status == LUM_ERR_SYNC) return; /* said already; or nothing more is written */
-    give_back_new_segment(opening, status); /* before STATE needs space */
+    give_back_space(opening, status);
     state->state = LUM_STATE_CRASH_DETECTED;
     if (costs_no_attempt(status)) state->attempts = attempts_before;
     lum__state_explain(state, cause.message);
