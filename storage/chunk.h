@@ -3,10 +3,11 @@
  * States of a chunk, and who owns its memory (the function on the arrow moves it):
  *
  *   filling --lum__chunk_seal--> sealed --submit write--> in flight --reap, length checked--> written
- *   (producer's buffer)          (producer)               (io queue)                          (no memory: only its
- * entry) written --push to the ring--> queued --sequencer: data sync, log, log sync--> durable --commit--> in the
- * catalogue any of these --rollback--> free (the extent goes back to the segment allocator after every write into it
- * was reaped)
+ *   (producer's buffer)          (producer)               (io queue)                          (no memory: only its entry)
+ *
+ *   written --push to the ring--> queued --sequencer: data sync, log, log sync--> durable --commit--> in the catalogue
+ *
+ *   any of these --rollback--> free (the extent goes back to the allocator after every write into it was reaped)
  *
  * Bytes: docs/format.md sections 4 and 5.1. */
 #ifndef LUM_STORAGE_CHUNK_H

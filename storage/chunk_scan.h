@@ -12,9 +12,9 @@ struct lum__chunk_scan_options {
     struct lum__range range; /* chunks and pages without any row in it are not read (all ranges together) */
     const uint8_t *store_id;
     bool check_everything; /* for verify and recovery: read whole chunks, check conditions 1-9, ignore the range */
-    uint64_t
-        memory_bytes_max; /* at most half of it is used for read buffers of all workers together, but at least 512 KiB;
-                           * 0: 64 MiB. Where it is small, fewer workers run and large chunks are read in parts. */
+    /* At most half of it is used for the read buffers of all workers together, but at least 512 KiB; 0: 64 MiB. Where
+     * it is small, fewer workers run and large chunks are read in parts. */
+    uint64_t memory_bytes_max;
 };
 
 /* Read: brought into memory; of what was passed over unread, pages_total supposes full pages. */
