@@ -223,7 +223,7 @@ static lum_status log_chunk(struct lum__sequencer *sequencer, struct lum__reques
 static lum_status sum_transaction(const struct lum__request *request, struct open_transaction *open, uint32_t *digest)
 {
     if (open->failed != LUM_OK) return lum__fail(open->failed, "an earlier chunk of the transaction could not be logged");
-    qsort(open->base.chunks, open->base.chunk_count, sizeof *open->base.chunks, compare_ordinals);
+    if (open->base.chunk_count > 0) qsort(open->base.chunks, open->base.chunk_count, sizeof *open->base.chunks, compare_ordinals);
     uint64_t lum_count = 0;
     for (size_t i = 0; i < open->base.chunk_count; i++) lum_count += open->base.chunks[i].row_count;
     LUM_ASSERT(open->base.chunk_count == request->chunk_count);
