@@ -81,6 +81,7 @@ static void fail(struct loader *loader, lum_status status)
     }
     pthread_cond_broadcast(&loader->changed);
     pthread_mutex_unlock(&loader->mutex);
+    if (status == LUM_ERR_SYNC) lum__sequencer_poison(loader->context->sequencer); /* a new data segment's: final like any other */
     atomic_store_explicit(&loader->is_stopping, true, memory_order_relaxed);
 }
 
@@ -352,6 +353,10 @@ static void settle(struct loader *loader)
         struct lum__load_transaction *transaction = slot(loader, number);
         bool was_pushed = transaction->is_pushed;
         if (was_pushed) lum__ticket_wait(&transaction->ticket, UINT64_MAX);
+        if (was_pushed && transaction->ticket.status == LUM_IN_DOUBT && loader->status != LUM_IN_DOUBT) {
+            loader->status = LUM_IN_DOUBT; /* whatever a worker met first: rows of this load may be there after all (P6) */
+            loader->error = transaction->ticket.error;
+        }
         LUM_ASSERT(!was_pushed || transaction->ticket.status != LUM_OK); /* the chain breaks at the first failure */
         LUM_ASSERT(transaction->outstanding == 0);
         struct lum__ticket ticket = {0};

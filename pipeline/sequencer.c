@@ -21,6 +21,7 @@ enum {
     BATCH_REQUESTS_MAX = 4096,
     TRANSACTION_ID_EPOCH_SHIFT = 40,
 };
+enum { HEALTHY, BEING_POISONED, POISONED };
 /* Chunks that nobody waits for yet are gathered up to this many bytes or this long before they are synced and logged. */
 #define GATHER_BYTES_MAX (64u << 20)
 #define GATHER_NS_MAX 50000000u
@@ -72,7 +73,10 @@ static void answer(struct lum__ticket *ticket, lum_status status)
 {
     if (ticket == NULL) return;
     ticket->status = status;
-    if (status != LUM_OK) ticket->error = *lum__error_last();
+    if (status != LUM_OK) {
+        ticket->error = *lum__error_last();
+        ticket->error.status = status; /* LUM_IN_DOUBT tells the cause in its message */
+    }
     atomic_store_explicit(&ticket->is_done, 1, memory_order_release); /* T1 */
     lum__futex_wake_all(&ticket->is_done);
 }
@@ -96,20 +100,22 @@ bool lum__ticket_wait(struct lum__ticket *ticket, uint64_t timeout_ns)
 
 static bool is_poisoned(struct lum__sequencer *sequencer)
 {
-    return atomic_load_explicit(&sequencer->is_poisoned, memory_order_relaxed) != 0; /* its own store: same thread */
+    return atomic_load_explicit(&sequencer->is_poisoned, memory_order_relaxed) != HEALTHY; /* only the yes or no matters here */
 }
 
 /* Step F: the first cause stays; this thread's error is it. */
-static void poison(struct lum__sequencer *sequencer)
+void lum__sequencer_poison(struct lum__sequencer *sequencer)
 {
-    if (is_poisoned(sequencer)) return;
+    uint32_t healthy = HEALTHY;
+    /* relaxed: who wins publishes the cause below */
+    if (!atomic_compare_exchange_strong_explicit(&sequencer->is_poisoned, &healthy, BEING_POISONED, memory_order_relaxed, memory_order_relaxed)) return;
     sequencer->poison_error = *lum__error_last();
-    atomic_store_explicit(&sequencer->is_poisoned, 1, memory_order_release); /* P1 */
+    atomic_store_explicit(&sequencer->is_poisoned, POISONED, memory_order_release); /* P1 */
 }
 
 lum_status lum__sequencer_check(struct lum__sequencer *sequencer)
 {
-    if (atomic_load_explicit(&sequencer->is_poisoned, memory_order_acquire) == 0) return LUM_OK; /* P2 */
+    if (atomic_load_explicit(&sequencer->is_poisoned, memory_order_acquire) != POISONED) return LUM_OK; /* P2 */
     struct lum__error error = sequencer->poison_error;
     error.status = LUM_ERR_POISONED;
     lum__error_restore(&error);
@@ -322,7 +328,7 @@ static void publish_request(struct lum__sequencer *sequencer, struct lum__reques
     switch (request->kind) {
     case LUM__REQUEST_COMMIT:
         status = publish_commit(sequencer, request);
-        if (status != LUM_OK) poison(sequencer); /* logged but not publishable: memory is out; reopening shows it */
+        if (status != LUM_OK) lum__sequencer_poison(sequencer); /* logged but not publishable: memory is out; reopening shows it */
         answer(request->ticket, status == LUM_OK ? LUM_OK : LUM_IN_DOUBT);
         break;
     case LUM__REQUEST_ROLLBACK:
@@ -353,7 +359,7 @@ static void fail_request(struct lum__sequencer *sequencer, struct lum__request *
         if (!is_poisoned(sequencer)) {
             lum__segments_release(sequencer->parts->segments, request->chunk.segment, request->chunk.offset, request->chunk.byte_count);
         }
-        if (open == NULL && add_open(sequencer, request->transaction_id, &open) != LUM_OK) poison(sequencer);
+        if (open == NULL && add_open(sequencer, request->transaction_id, &open) != LUM_OK) lum__sequencer_poison(sequencer);
         if (open != NULL) open->failed = status;
         break;
     case LUM__REQUEST_COMMIT:
@@ -465,7 +471,7 @@ static void take_checkpoint(struct lum__sequencer *sequencer, struct lum__ticket
 out:
     free(open);
     /* Without room for a checkpoint the log simply grows on; anything else that failed may have been a sync. */
-    if (status != LUM_OK && status != LUM_ERR_NO_SPACE && status != LUM_ERR_NO_MEMORY) poison(sequencer);
+    if (status != LUM_OK && status != LUM_ERR_NO_SPACE && status != LUM_ERR_NO_MEMORY) lum__sequencer_poison(sequencer);
     answer(ticket, status);
 }
 
@@ -506,7 +512,7 @@ static void process_batch(struct lum__sequencer *sequencer)
     lum_status status = lum__sequencer_check(sequencer);
     if (status == LUM_OK) {
         status = run_batch(sequencer);
-        if (status != LUM_OK) poison(sequencer);
+        if (status != LUM_OK) lum__sequencer_poison(sequencer);
     }
     if (status == LUM_OK) publish_batch(sequencer);
     else fail_batch(sequencer, status);
@@ -560,7 +566,7 @@ static void log_watermark(struct lum__sequencer *sequencer)
     if (status == LUM_OK) status = append(sequencer, &record);
     if (status == LUM_OK) status = write_and_sync(sequencer, true);
     if (status == LUM_OK) publish_sequences(sequencer);
-    else if (status != LUM_ERR_NO_SPACE) poison(sequencer);
+    else if (status != LUM_ERR_NO_SPACE) lum__sequencer_poison(sequencer);
 }
 
 /* Is anything in the log that no watermark in the log covers? */

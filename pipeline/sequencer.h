@@ -80,6 +80,8 @@ LUM_MUST_USE lum_status lum__sequencer_ask(struct lum__sequencer *sequencer, enu
 uint64_t lum__sequencer_transaction_id(struct lum__sequencer *sequencer);
 /* LUM_OK, or LUM_ERR_POISONED with the first cause as this thread's error. Any thread. */
 LUM_MUST_USE lum_status lum__sequencer_check(struct lum__sequencer *sequencer);
+/* Nothing is written any more; this thread's error is the cause, unless there was one before. Any thread. */
+void lum__sequencer_poison(struct lum__sequencer *sequencer);
 
 struct lum__sequencer_stats {
     uint64_t last_sequence, durable_sequence, checkpoint_sequence, checkpoint_number;
