@@ -52,7 +52,7 @@ static void choose_kernel(void)
     }
 }
 
-const struct lum__page_kernel *lum__page_kernel(void)
+const struct lum__page_kernel *lum__page_kernel_current(void)
 {
     const struct lum__page_kernel *kernel = atomic_load_explicit(&forced, memory_order_relaxed);
     if (kernel != NULL) return kernel;
@@ -65,7 +65,7 @@ void lum__page_kernel_force(const struct lum__page_kernel *kernel)
     atomic_store_explicit(&forced, kernel, memory_order_relaxed);
 }
 
-const char *lum__simd_level(void) { return lum__page_kernel()->name; }
+const char *lum__simd_level(void) { return lum__page_kernel_current()->name; }
 
 size_t lum__page_scratch_bytes(void) { return sizeof(struct lum__page_scratch); }
 
@@ -146,7 +146,7 @@ static bool find_row_fault(const lum_t *rows, uint32_t row_count, bool has_check
 static bool encode_columns(struct lum__page_scratch *scratch, const void *const values[LUM__PAGE_COLUMNS],
                            uint32_t row_count, uint8_t *out, struct lum__page_summary *summary)
 {
-    const struct lum__page_kernel *kernel = lum__page_kernel();
+    const struct lum__page_kernel *kernel = lum__page_kernel_current();
     struct lum__page_descriptor columns[LUM__PAGE_COLUMNS];
     uint32_t offset = LUM__PAGE_PAYLOAD_AT, lag_hint = kernel->find_lag(values[LUM_COLUMN_ID], row_count);
     for (uint32_t i = 0; i < LUM__PAGE_COLUMNS; i++) {
@@ -179,7 +179,7 @@ void lum__page_encode(struct lum__page_scratch *scratch, const lum_t *rows, uint
 {
     LUM_ASSERT(row_count >= 1 && row_count <= LUM__PAGE_ROWS_MAX);
     *summary = (struct lum__page_summary){.row_count = row_count};
-    bool is_good = lum__page_kernel()->split(scratch, rows, row_count, has_checksum);
+    bool is_good = lum__page_kernel_current()->split(scratch, rows, row_count, has_checksum);
     const void *values[LUM__PAGE_COLUMNS];
     for (uint32_t i = 0; i < LUM__PAGE_COLUMNS; i++) values[i] = scratch_column(scratch, i);
     if (is_good) is_good = encode_columns(scratch, values, row_count, out, summary);
@@ -204,7 +204,7 @@ void lum__page_encode_columns(struct lum__page_scratch *scratch, const lum_colum
         values[i] = column;
     }
     lum_columns all = {values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7], NULL};
-    lum__page_kernel()->checksum(&all, row_count, scratch->checksum);
+    lum__page_kernel_current()->checksum(&all, row_count, scratch->checksum);
     if (encode_columns(scratch, values, row_count, out, summary)) return;
     for (uint32_t i = 0; i < row_count; i++) {
         lum_t row = {
@@ -388,7 +388,7 @@ static bool decode_to_scratch(struct lum__page_scratch *scratch, const uint8_t *
     *condition = 0;
     *at = 0;
     if (!lum__page_parse(page, page_bytes, row_count, lum_digest, columns, condition, at)) return false;
-    const struct lum__page_kernel *kernel = lum__page_kernel();
+    const struct lum__page_kernel *kernel = lum__page_kernel_current();
     for (uint32_t i = 0; i < LUM__PAGE_COLUMNS; i++)
         CHECK(kernel->decode_column(scratch, page, &columns[i], row_count, scratch_column(scratch, i)),
               LUM__PAGE_WRONG_MIN_MAX, LUM__PAGE_HEADER_BYTES + i * LUM__PAGE_COLUMN_BYTES + LUM__PAGE_COLUMN_AT_MIN);
@@ -399,7 +399,7 @@ bool lum__page_decode(struct lum__page_scratch *scratch, const uint8_t *page, si
                       uint32_t lum_digest, lum_t *rows, uint32_t *condition, uint32_t *at)
 {
     if (!decode_to_scratch(scratch, page, page_bytes, row_count, lum_digest, condition, at)) return false;
-    lum__page_kernel()->join(scratch, rows, row_count);
+    lum__page_kernel_current()->join(scratch, rows, row_count);
     CHECK(lum__crc32c(0, scratch->checksum, (size_t)row_count * 4) == lum_digest, LUM__PAGE_WRONG_DIGEST,
           LUM__PAGE_AT_LUM_DIGEST);
     return true;
@@ -420,7 +420,7 @@ bool lum__page_decode_columns(struct lum__page_scratch *scratch, const uint8_t *
                        scratch->structure_type,
                        scratch->is_destroyed,
                        scratch->checksum};
-    lum__page_kernel()->checksum(&all, row_count, scratch->checksum);
+    lum__page_kernel_current()->checksum(&all, row_count, scratch->checksum);
     CHECK(lum__crc32c(0, scratch->checksum, (size_t)row_count * 4) == lum_digest, LUM__PAGE_WRONG_DIGEST,
           LUM__PAGE_AT_LUM_DIGEST);
     *columns = all;

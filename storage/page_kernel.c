@@ -37,6 +37,12 @@ struct block {
     uint32_t width;
 };
 
+/* A column's values as they are stored where nothing is smaller. */
+struct plain {
+    const void *values;
+    uint32_t byte_count;
+};
+
 static inline uint32_t bit_width(uint64_t value) { return value ? 64 - (uint32_t)__builtin_clzll(value) : 0; }
 
 static void put_block(uint8_t *entry, uint64_t base, uint32_t width)
@@ -169,30 +175,23 @@ static uint32_t find_lag(const uint64_t *id, uint32_t row_count)
     return lag;
 }
 
-static void encode_column(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint32_t lag_hint,
-                          uint8_t *out, struct lum__page_descriptor *descriptor)
-{
-    if (descriptor->type == LUM__TYPE_U64)
-        encode_u64(scratch, values, row_count, lag_hint, out, descriptor);
-    else if (descriptor->type == LUM__TYPE_I32)
-        encode_u32(scratch, values, row_count, lag_hint, out, descriptor);
-    else
-        encode_u8(scratch, values, row_count, 0, out, descriptor);
-}
-
 static bool encode_column_as(struct lum__page_scratch *scratch, const void *values, uint32_t row_count,
                              uint8_t encoding, uint32_t lag, uint8_t *out, struct lum__page_descriptor *descriptor)
 {
     if (encoding == LUM__ENCODING_DELTA && (lag < 1 || lag >= row_count)) return false;
     if (encoding == LUM__ENCODING_DELTA_HEAD && (lag < 2 || lag >= row_count)) return false;
     if (descriptor->type == LUM__TYPE_U64)
-        return encode_as_u64(scratch, values, row_count, encoding, lag, out, descriptor);
+        return encode_u64(scratch, values, row_count, lag, encoding, out, descriptor);
     if (descriptor->type == LUM__TYPE_I32)
-        return encode_as_u32(scratch, values, row_count, encoding, lag, out, descriptor);
-    if (encoding != LUM__ENCODING_CONSTANT && encoding != LUM__ENCODING_PLAIN && encoding != LUM__ENCODING_FOR)
-        return false;
+        return encode_u32(scratch, values, row_count, lag, encoding, out, descriptor);
     encode_u8(scratch, values, row_count, encoding, out, descriptor);
-    return descriptor->encoding == encoding;
+    return encoding == 0 || descriptor->encoding == encoding;
+}
+
+static void encode_column(struct lum__page_scratch *scratch, const void *values, uint32_t row_count, uint32_t lag_hint,
+                          uint8_t *out, struct lum__page_descriptor *descriptor)
+{
+    encode_column_as(scratch, values, row_count, 0, lag_hint, out, descriptor);
 }
 
 static bool decode_column(struct lum__page_scratch *scratch, const uint8_t *page,

@@ -132,7 +132,7 @@ extern const struct lum__page_kernel lum__page_kernel_avx512;
 #endif
 
 /* The kernel of this CPU, lowered by LUM_SIMD; chosen once. */
-const struct lum__page_kernel *lum__page_kernel(void);
+const struct lum__page_kernel *lum__page_kernel_current(void);
 /* The kernel of a level by name, NULL if this CPU can't run it. For tests. */
 const struct lum__page_kernel *lum__page_kernel_by_name(const char *name);
 /* Makes all following calls of this process use `kernel` (NULL: the chosen one again). For tests, before other threads
