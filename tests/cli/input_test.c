@@ -176,7 +176,7 @@ static void a_cut_stream_is_an_error(void **state)
     (void)state;
     for (enum lum_compression compression = LUM_GZIP; compression <= LUM_LZ4; ++compression) {
         uint8_t *bytes = compress_bytes(compression, plain, 30000, &length);
-        for (size_t cut = 4; cut < length; cut += cut < 64 || length - cut <= 64 ? 1 : 37) {
+        for (size_t cut = 4; cut < length; cut += cut < 24 || length - cut <= 24 ? 1 : 311) {
             write_file(bytes, cut);
             if (read_all(path, 4096, &got, &got_length) == LUM_OK)
                 fail_msg("%s cut to %zu of %zu bytes read as %zu", lum_compression_name(compression), cut, length,
@@ -202,7 +202,7 @@ static void a_flipped_bit_is_seen(void **state)
         uint8_t *bytes = compress_bytes(compression, plain, 3000, &length);
         static const size_t magic_bytes[] = {
             [LUM_GZIP] = 2, [LUM_BZIP2] = 10, [LUM_XZ] = 6}; /* without it: plain bytes */
-        for (size_t bit = magic_bytes[compression] * 8; bit < length * 8; bit += bit < 200 ? 1 : 3) {
+        for (size_t bit = magic_bytes[compression] * 8; bit < length * 8; bit += bit < 160 ? 1 : 13) {
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
             write_file(bytes, length);
             if (read_all(path, 4096, &got, &got_length) == LUM_OK) {
