@@ -18,8 +18,8 @@ static int run(const struct lum__arguments *arguments)
     if (exit_code == 0) {
         lum_status status = lum_checkpoint(store);
         if (status == LUM_OK) status = lum_info(store, &info);
-        if (status != LUM_OK) exit_code = lum__message_status(status);
-        exit_code = lum__close_store(store, exit_code);
+        if (status != LUM_OK) exit_code = lum__message_store(status, arguments->positional[0]);
+        exit_code = lum__close_store(store, arguments->positional[0], exit_code);
     }
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;
     lum__json_u64(&result.json, "checkpoint_number", info.checkpoint_number);

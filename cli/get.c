@@ -71,8 +71,8 @@ static int run(const struct lum__arguments *arguments)
             exit_code =
                 lum__message_refuse(LUM__EXIT_NOT_FOUND, "ERR_NOT_FOUND", path, NULL, "no LUM has the id %" PRIu64, id);
         else
-            exit_code = lum__message_status(status);
-        exit_code = lum__close_store(store, exit_code);
+            exit_code = lum__message_store(status, path);
+        exit_code = lum__close_store(store, path, exit_code);
     }
     return lum__result_end(&result, exit_code);
 }

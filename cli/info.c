@@ -99,8 +99,8 @@ static int run(const struct lum__arguments *arguments)
             status = lum_transactions(store, collect_label, &labels);
             tell_labels(&result.json, &labels, arguments->json);
         }
-        if (status != LUM_OK) exit_code = lum__message_status(status);
-        exit_code = lum__close_store(store, exit_code);
+        if (status != LUM_OK) exit_code = lum__message_store(status, arguments->positional[0]);
+        exit_code = lum__close_store(store, arguments->positional[0], exit_code);
     }
     for (size_t i = 0; i < labels.count; i++) free(labels.items[i]);
     free(labels.items);

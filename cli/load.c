@@ -176,9 +176,9 @@ static int parse_maps(const struct lum__arguments *arguments, struct lum__mappin
 
 /* ---------------------------------------------------------------------------------------------------- loading */
 
-static int tell_failure(lum_status status, const lum_load_report *report)
+static int tell_failure(lum_status status, const char *store, const lum_load_report *report)
 {
-    if (status != LUM_ERR_CANCELLED || !lum__signals_interrupted()) return lum__message_status(status);
+    if (status != LUM_ERR_CANCELLED || !lum__signals_interrupted()) return lum__message_store(status, store);
     return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL,
                                report->rows_loaded ? "the rows committed before stay in the store"
                                                    : "the store is as it was before",
@@ -204,7 +204,7 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
     lum__progress_begin("loading", LUM_ROWS_UNKNOWN);
     lum_status status = lum_load(store, lum__file_chain_source(load->chain), &options, report);
     lum__progress_end();
-    if (status != LUM_OK) return tell_failure(status, report);
+    if (status != LUM_OK) return tell_failure(status, arguments->positional[0], report);
     return load->is_events_failed ? lum__message_first_failure()->exit_code : 0;
 }
 
@@ -231,7 +231,7 @@ static int load_into_store(struct load *load, lum_load_report *report)
     if (exit_code != 0) return exit_code;
     if (is_new) lum__message_note("%s was not there: created", path);
     exit_code = load_rows(load, store, report);
-    return lum__close_store(store, exit_code);
+    return lum__close_store(store, path, exit_code);
 }
 
 static int open_and_load(struct load *load, lum_load_report *report)

@@ -77,13 +77,19 @@ static void copy_text(char *out, size_t bytes_max, const char *text)
     snprintf(out, bytes_max, "%s", text ? text : "");
 }
 
-int lum__message_status(lum_status status)
+int lum__message_status(lum_status status) { return lum__message_store(status, NULL); }
+
+int lum__message_store(lum_status status, const char *store)
 {
     const lum_error_data *error = lum_last_error();
     struct lum__failure failure = {.exit_code = lum__exit_code_of(status), .offset = UINT64_MAX};
     copy_text(failure.name, sizeof failure.name, lum_status_name(status));
     if (error->status == status) {
-        copy_text(failure.file, sizeof failure.file, error->file);
+        bool is_inside = store && error->file[0] && error->file[0] != '/' && status != LUM_ERR_INPUT;
+        if (is_inside)
+            snprintf(failure.file, sizeof failure.file, "%s/%s", store, error->file);
+        else
+            copy_text(failure.file, sizeof failure.file, error->file[0] || !store ? error->file : store);
         copy_text(failure.message, sizeof failure.message, error->message);
         copy_text(failure.remedy, sizeof failure.remedy, error->remedy);
         failure.line = error->line;

@@ -33,6 +33,9 @@ int lum__exit_code_of(lum_status status);
 
 /* Each says an error, remembers it if it is the first, and returns the exit code. */
 int lum__message_status(lum_status status); /* this thread's lum_last_error() */
+/* The same of a call that works on a store: the file, relative to it, is named with its path; the store itself where
+ * there is none. */
+int lum__message_store(lum_status status, const char *store);
 int lum__message_usage(const char *remedy, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int lum__message_system(int os_errno, const char *file, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int lum__message_refuse(int exit_code, const char *name, const char *file, const char *remedy, const char *format, ...)

@@ -43,7 +43,7 @@ int lum__open_store(const char *path, const lum_options *options, lum_store **ou
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
         status = lum_open(path, options, out);
     }
-    if (status != LUM_OK) return lum__message_status(status);
+    if (status != LUM_OK) return lum__message_store(status, path);
     lum_info_data info = LUM_INFO_INIT;
     lum_recovery_data recovery = LUM_RECOVERY_INIT;
     if (options->read_only) {
@@ -61,12 +61,12 @@ int lum__open_store(const char *path, const lum_options *options, lum_store **ou
     return 0;
 }
 
-int lum__close_store(lum_store *store, int exit_code)
+int lum__close_store(lum_store *store, const char *path, int exit_code)
 {
     if (!store) return exit_code;
     lum_status status = lum_close(store);
     if (status == LUM_OK) return exit_code;
-    int close_code = lum__message_status(status);
+    int close_code = lum__message_store(status, path);
     return exit_code ? exit_code : close_code;
 }
 

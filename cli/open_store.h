@@ -19,7 +19,7 @@ lum_options lum__open_options(const struct lum__arguments *arguments, enum lum__
 int lum__open_store(const char *path, const lum_options *options, lum_store **out);
 
 /* Closes; a failure is said and changes an exit code of 0. */
-int lum__close_store(lum_store *store, int exit_code);
+int lum__close_store(lum_store *store, const char *path, int exit_code);
 
 /* Allocated bytes of all files below path. */
 uint64_t lum__directory_bytes(const char *path);

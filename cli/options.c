@@ -374,23 +374,23 @@ int lum__options_parse(const struct lum__command *command, int argument_count, c
 
 enum { HELP_COLUMN = 26, HELP_WIDTH = 100 };
 
-/* Text wrapped at HELP_WIDTH, continued under `column`. */
-static void print_wrapped(FILE *out, const char *text, int column, int at)
+/* Text wrapped at HELP_WIDTH, continued under `column`, where the first line begins. */
+static void print_wrapped(FILE *out, const char *text, int column)
 {
+    int at = column;
     while (*text) {
-        size_t length = strcspn(text, " ");
-        if (at + (int)length > HELP_WIDTH && at > column) {
+        int length = (int)strcspn(text, " ");
+        bool is_first = at == column;
+        if (!is_first && at + 1 + length > HELP_WIDTH) {
             fprintf(out, "\n%*s", column, "");
             at = column;
-        }
-        fwrite(text, 1, length, out);
-        at += (int)length;
-        text += length;
-        if (*text == ' ') {
-            text++;
-            if (at < HELP_WIDTH && *text) fputc(' ', out);
+        } else if (!is_first) {
+            fputc(' ', out);
             at++;
         }
+        fwrite(text, 1, (size_t)length, out);
+        at += length;
+        text += length + (text[length] == ' ');
     }
     fputc('\n', out);
 }
@@ -407,13 +407,13 @@ static void print_option(FILE *out, const struct lum__option *option)
         length = 0;
     }
     fprintf(out, "%*s", HELP_COLUMN - length, "");
-    print_wrapped(out, option->help, HELP_COLUMN, HELP_COLUMN);
+    print_wrapped(out, option->help, HELP_COLUMN);
 }
 
 void lum__options_print_help(FILE *out, const struct lum__command *command)
 {
     fprintf(out, "usage: lum %s %s [OPTION...]\n\n", command->name, command->positional_help);
-    print_wrapped(out, command->summary, 0, 0);
+    print_wrapped(out, command->summary, 0);
     if (command->details) fprintf(out, "\n%s", command->details);
     fprintf(out, "\noptions:\n");
     for (const struct lum__option *const *table = command->tables; *table; table++) {

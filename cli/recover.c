@@ -66,7 +66,7 @@ static int run(const struct lum__arguments *arguments)
     lum_options options = lum__open_options(arguments, LUM__OPEN_WRITE);
     lum_recovery_data data = LUM_RECOVERY_INIT;
     lum_status status = lum_recover(arguments->positional[0], &options, arguments->dry_run, &data);
-    int exit_code = status == LUM_OK ? 0 : lum__message_status(status);
+    int exit_code = status == LUM_OK ? 0 : lum__message_store(status, arguments->positional[0]);
     write_json(&result.json, &data);
     lum__json_bool(&result.json, "dry_run", arguments->dry_run);
     if (!arguments->json && !arguments->quiet && status == LUM_OK)

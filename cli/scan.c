@@ -33,7 +33,8 @@ static const struct lum__option own_options[] = {
 static const struct lum__option *const tables[] = {own_options, lum__options_ranges, lum__options_common, NULL};
 
 /* Reads all that is intact. Damage is said, remembered as the exit code, and passed over. */
-static int copy_rows(lum_store *store, lum_scan *scan, struct lum__row_writer *writer, uint64_t *row_count)
+static int copy_rows(const char *path, lum_store *store, lum_scan *scan, struct lum__row_writer *writer,
+                     uint64_t *row_count)
 {
     lum_info_data info = LUM_INFO_INIT;
     uint64_t total = lum_info(store, &info) == LUM_OK ? info.lum_count : LUM_ROWS_UNKNOWN;
@@ -46,10 +47,10 @@ static int copy_rows(lum_store *store, lum_scan *scan, struct lum__row_writer *w
         lum_status status = lum_scan_next_rows(scan, &rows, &count);
         if (status == LUM_END) break;
         if (status == LUM_ERR_CORRUPT && damage_count++ < 100000) { /* behind that, the store is not worth its lines */
-            damage_code = lum__message_status(status);
+            damage_code = lum__message_store(status, path);
             continue;
         }
-        if (status != LUM_OK) return lum__message_status(status);
+        if (status != LUM_OK) return lum__message_store(status, path);
         int exit_code = lum__row_writer_write(writer, rows, count);
         if (exit_code != 0) return exit_code;
         *row_count += count;
@@ -67,9 +68,10 @@ static int scan_store(const struct lum__arguments *arguments, struct lum__row_wr
                       lum_scan_counts *counts)
 {
     lum_options options = lum__open_options(arguments, LUM__OPEN_READ);
+    const char *path = arguments->positional[0];
     lum_store *store = NULL;
     lum_scan *scan = NULL;
-    int exit_code = lum__open_store(arguments->positional[0], &options, &store);
+    int exit_code = lum__open_store(path, &options, &store);
     if (exit_code != 0) return exit_code;
     lum_scan_options scan_options = LUM_SCAN_OPTIONS_INIT;
     scan_options.id_min = arguments->id.min;
@@ -81,17 +83,17 @@ static int scan_store(const struct lum__arguments *arguments, struct lum__row_wr
     scan_options.y_min = arguments->y.min;
     scan_options.y_max = arguments->y.max;
     lum_status status = lum_scan_open(store, &scan_options, &scan);
-    if (status != LUM_OK) return lum__close_store(store, lum__message_status(status));
+    if (status != LUM_OK) return lum__close_store(store, path, lum__message_store(status, path));
     /* Only now: a store that cannot be read must not cost the user the old output file. */
     exit_code = lum__row_writer_open(writer, arguments->output_path, (enum lum__row_format)arguments->row_format);
     if (exit_code == 0) {
-        exit_code = copy_rows(store, scan, writer, row_count);
+        exit_code = copy_rows(path, store, scan, writer, row_count);
         int writer_code = lum__row_writer_close(writer);
         if (exit_code == 0) exit_code = writer_code;
     }
     lum_scan_counts_get(scan, counts);
     lum_scan_close(scan);
-    return lum__close_store(store, exit_code);
+    return lum__close_store(store, path, exit_code);
 }
 
 static int run(const struct lum__arguments *arguments)

@@ -13,6 +13,9 @@ static void on_interrupt(int number)
 {
     (void)number;
     if (atomic_fetch_add_explicit(&interrupt_count, 1, memory_order_relaxed) > 0) _exit(130);
+    static const char text[] = "\nlum: interrupted, ending cleanly; once more ends at once\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
 }
 
 static void on_status_request(int number)

@@ -98,7 +98,7 @@ static int check_path(const char *path, bool *is_stress_made)
     lum_store *store = NULL;
     uint64_t stress_made_count = 0;
     lum_status status = lum_open(path, &options, &store);
-    if (status == LUM_ERR_BUSY || status == LUM_ERR_PERMISSION) return lum__message_status(status);
+    if (status == LUM_ERR_BUSY || status == LUM_ERR_PERMISSION) return lum__message_store(status, path);
     if (status == LUM_OK) {
         status = lum_transactions(store, check_label, &stress_made_count);
         lum_status close_status = lum_close(store);
@@ -150,7 +150,7 @@ static int load_rows(struct stress *stress, lum_store *store, struct lum__worklo
     lum__progress_end();
     if (status == LUM_ERR_CANCELLED)
         return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL, "interrupted while writing");
-    return status == LUM_OK ? 0 : lum__message_status(status);
+    return status == LUM_OK ? 0 : lum__message_store(status, stress->path);
 }
 
 static int write_store(struct stress *stress)
@@ -171,7 +171,7 @@ static int write_store(struct stress *stress)
         lum_status stats_status = lum_stats(store, &stress->stats);
         if (stats_status != LUM_OK && exit_code == 0) exit_code = lum__message_status(stats_status);
         uint64_t close_start_ns = lum__monotonic_ns();
-        exit_code = lum__close_store(store, exit_code);
+        exit_code = lum__close_store(store, stress->path, exit_code);
         stress->close_time_ns = lum__monotonic_ns() - close_start_ns;
         stress->bytes_on_disk = lum__directory_bytes(stress->path);
     }
@@ -326,9 +326,9 @@ const struct lum__command lum__command_stress = {
     .tables = tables,
     .run = run,
     .summary = "write N rows at full speed, read every one back in a new process, compare",
-    .details = "Without a STORE a directory is made here and removed at the end. A STORE that exists is replaced only "
-               "if lum stress made it.\n"
-               "The write clock runs from before the store is created until everything is durable.\n",
+    .details =
+        "Without a STORE a directory is made here and removed at the end. A STORE that exists is replaced only if\n"
+        "lum stress made it. The write clock runs from before the store is created until everything is durable.\n",
     .examples = "  lum stress --count 10M\n"
                 "  lum stress /fast/disk/test --count 1G --workload tracks --json\n"
-                "  lum stress --workload random --threads 8 --commit-every 1M --keep ./kept\n"};
+                "  lum stress ./kept --keep --workload random --threads 8 --commit-every 1M\n"};

@@ -115,13 +115,13 @@ static bool make_readers(struct readers *readers, uint32_t count, enum lum__work
     return true;
 }
 
-static int tell_scan_failure(lum_status status, struct lum__read_result *out)
+static int tell_scan_failure(lum_status status, const char *path, struct lum__read_result *out)
 {
     if (status == LUM_ERR_CANCELLED)
         return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL,
                                    "interrupted while reading back");
     out->io_errors++;
-    return lum__message_status(status);
+    return lum__message_store(status, path);
 }
 
 static int read_and_compare(const struct lum__arguments *arguments, struct lum__read_result *out)
@@ -145,7 +145,7 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     lum_status status = lum_scan_parallel(store, &scan_options, threads, compare_page, &readers, &counts);
     out->read_time_ns = lum__monotonic_ns() - arguments->start_ns;
     lum__progress_end();
-    if (status != LUM_OK) exit_code = tell_scan_failure(status, out);
+    if (status != LUM_OK) exit_code = tell_scan_failure(status, path, out);
     out->is_completed = status == LUM_OK;
     out->chunks_read = counts.chunks_read;
     out->bytes_read = counts.bytes_read;
@@ -159,7 +159,7 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     if (lum_stats(store, &stats) == LUM_OK) snprintf(out->io_mode, sizeof out->io_mode, "%s", stats.io_mode);
     for (uint32_t i = 0; i < readers.count; i++) lum__row_maker_destroy(readers.items[i].maker);
     free(readers.items);
-    return lum__close_store(store, exit_code);
+    return lum__close_store(store, path, exit_code);
 }
 
 static int run(const struct lum__arguments *arguments)

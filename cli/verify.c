@@ -54,7 +54,7 @@ static int run(const struct lum__arguments *arguments)
     lum_status status = lum_verify(path, (uint32_t)arguments->threads, tell_finding, &findings, &report);
     lum__json_end_array(&result.json);
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;
-    int exit_code = status == LUM_OK ? 0 : lum__message_status(status);
+    int exit_code = status == LUM_OK ? 0 : lum__message_store(status, path);
     lum__json_bool(&result.json, "ok", status == LUM_OK);
     lum__json_u64(&result.json, "chunks_checked", report.chunks_checked);
     lum__json_u64(&result.json, "lums_checked", report.lums_checked);

@@ -58,7 +58,7 @@ static int run(const struct lum__arguments *arguments)
         else
             print_line(&record);
     }
-    int exit_code = status == LUM_END ? 0 : lum__message_status(status);
+    int exit_code = status == LUM_END ? 0 : lum__message_store(status, arguments->positional[0]);
     if (wal) lum_wal_close(wal);
     if (arguments->json) {
         lum__json_end_array(&json);

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Proves `lum load` and the commands that read: real data comes back exactly (compared by Python), several files are one load, accounts add
+up, events are told in order, ranges select, JSON has its names."""
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+from program import CITIES, CITIES_MAP, SOURCE, check, lum, run_tests
+
+LOAD_NAMES = {"rows_read", "rows_loaded", "rows_rejected", "rows_skipped", "rows_rolled_back", "bytes_read", "transaction_id",
+              "commit_sequence", "durable", "label", "elapsed_nanoseconds", "schema_version", "exit_code"}
+INFO_NAMES = {"store_id", "format_version", "state", "lums", "chunks", "bytes_on_disk", "last_sequence", "durable_sequence",
+              "checkpoint_sequence", "digest", "labels", "schema_version", "exit_code"}
+RECOVER_NAMES = {"state", "crash_detected", "attempts", "max_recovery_attempts", "auto_recovery_enabled", "crash_timestamp",
+                 "recovery_timestamp", "last_checkpoint_sequence", "wal_records_replayed", "transactions_committed",
+                 "transactions_rolled_back", "chunks_verified", "tail_bytes_cut", "unproven_tail", "recovery_time_nanoseconds",
+                 "error_details", "wal_path", "data_path"}
+
+
+def test_cities_come_back_exactly():
+    result = lum("load", "cities.lum", CITIES, "--map", CITIES_MAP, "--label", "cities", "--json").json
+    check(LOAD_NAMES <= set(result), "names missing:", LOAD_NAMES - set(result))
+    check(result["rows_read"] == result["rows_loaded"] == 199568 and result["durable"] is True and result["label"] == "cities", result)
+    lum("scan", "cities.lum", "--columns", "all", "-o", "scan.csv")
+    subprocess.run([sys.executable, os.path.join(SOURCE, "tests/support/compare_cities.py"), CITIES, "scan.csv"], check=True)
+
+
+def test_info_get_verify_wal_checkpoint_recover_tell():
+    info = lum("info", "cities.lum", "--json").json
+    check(INFO_NAMES <= set(info), "names missing:", INFO_NAMES - set(info))
+    check(info["lums"] == 199568 and info["state"] == "normal" and info["labels"] == ["cities"], info)
+    check("199,568" in lum("info", "cities.lum").out.decode(), "info for people")
+    paris = lum("get", "cities.lum", "2988507", "--json").json
+    check((paris["position_x"], paris["position_y"], paris["memory_address"]) == (23488000, 488534100, 2138551), paris)
+    check("structure_type  0 (linear)" in lum("get", "cities.lum", "2988507").out.decode(), "get for people")
+    check(lum("get", "cities.lum", "1", "--json", expect=8).json["exit_code"] == 8, "get of no id")
+    verify = lum("verify", "cities.lum", "--json").json
+    check(verify["ok"] is True and verify["errors"] == [] and verify["lums_checked"] == 199568 and verify["chunks_checked"] > 0, verify)
+    wal = lum("wal", "cities.lum", "--json").json
+    types = [record["type"] for record in wal["records"]]
+    check("commit" in types and wal["record_count"] == len(types) > 0, wal)
+    sequences = [record["sequence"] for record in wal["records"]]
+    check(sequences == sorted(sequences), "sequences", sequences)
+    check(len(lum("wal", "cities.lum").out.splitlines()) == len(types), "wal for people: a line a record")
+    check(lum("checkpoint", "cities.lum", "--json").json["lums"] == 199568, "checkpoint")
+    recover = lum("recover", "cities.lum", "--json").json
+    check(RECOVER_NAMES <= set(recover) and recover["crash_detected"] is False, recover)
+
+
+def test_ranges_formats_and_columns_select():
+    with open("scan.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    chosen = [r for r in rows if 20000000 <= int(r["position_x"]) <= 30000000 and 480000000 <= int(r["position_y"]) <= 490000000
+              and int(r["timestamp"]) >= 1577836800000000000]
+    check(0 < len(chosen) < len(rows), "a range that selects nothing proves nothing")
+    ranges = ["--x", "20000000..30000000", "--y", "480000000..490000000", "--time", "2020-01-01.."]
+    got = list(csv.DictReader(io.StringIO(lum("scan", "cities.lum", "--columns", "all", *ranges).out.decode())))
+    check(got == chosen, "rows in range:", len(got), "instead of", len(chosen))
+    lines = lum("scan", "cities.lum", "--format", "ndjson", "--columns", "timestamp,id", *ranges).out.decode().splitlines()
+    check([json.loads(line) for line in lines] == [{"timestamp": int(r["timestamp"]), "id": int(r["id"])} for r in chosen], "ndjson")
+    raw = lum("scan", "cities.lum", "--format", "raw", *ranges).out
+    check([int.from_bytes(raw[i:i + 8], "little") for i in range(0, len(raw), 40)] == [int(r["id"]) for r in chosen], "raw")
+    one = lum("scan", "cities.lum", "--id", chosen[0]["id"])
+    check(one.out.decode().splitlines()[1].startswith(chosen[0]["id"] + ","), "one id")
+    check(one.out.decode().splitlines()[0] == "id,presence,position_x,position_y,structure_type,timestamp", "default columns")
+    result = lum("scan", "cities.lum", "--json", "-o", "again.csv").json
+    check(result["rows"] == 199568 and result["bytes_written"] == os.path.getsize("again.csv"), result)
+    check(json.loads(lum("scan", "cities.lum", "--json", "-q").err)["rows"] == 199568, "JSON on stderr when data takes stdout")
+
+
+def test_a_scan_loads_into_an_equal_store():
+    lum("load", "copy.lum", "scan.csv", "--chunk-lums", "8192", "--threads", "3")
+    check(lum("info", "copy.lum", "--json").json["digest"] == lum("info", "cities.lum", "--json").json["digest"], "digests")
+
+
+def write_numbers(name, first, end):
+    with open(name, "w", encoding="utf-8") as file:
+        file.write("id,position_x\n")
+        file.writelines(f"{i},{-i}\n" for i in range(first, end))
+
+
+def test_files_follow_each_other_with_events():
+    write_numbers("a.csv", 0, 25000)
+    write_numbers("b.csv", 25000, 25001)
+    write_numbers("c.csv", 25001, 25001)  # a header only
+    write_numbers("d.csv", 25001, 60000)
+    result = lum("load", "four.lum", "a.csv", "b.csv", "c.csv", "d.csv", "--commit-every", "10K", "--events", "events", "--json", "--threads",
+                 "4").json
+    check(result["rows_loaded"] == 60000 and result["commits"] == 6, result)
+    out = lum("scan", "four.lum", "--columns", "id,position_x").out.decode().splitlines()
+    check(out[1:] == [f"{i},{-i}" for i in range(60000)], "rows or their order")
+    with open("events", encoding="utf-8") as file:
+        events = [json.loads(line) for line in file]
+    check(all(set(e) >= {"event", "file", "rows_committed", "sequence", "transaction_id", "durable"} for e in events), events)
+    told = [(e["file"], e["rows_committed"]) for e in events]
+    check(told == [("a.csv", 10000), ("a.csv", 20000), ("a.csv", 25000), ("b.csv", 1), ("d.csv", 4999), ("d.csv", 14999), ("d.csv", 24999),
+                   ("d.csv", 34999)], told)
+    sequences = [e["sequence"] for e in events]
+    check(sequences == sorted(sequences) and sequences[-1] == result["commit_sequence"], sequences)
+    last = lum("load", "four.lum", "a.csv").err.strip().splitlines()
+    check("rows_read 25,000 = loaded 25,000 + rejected 0 + skipped 0 + rolled_back 0" in last, last)
+    for word in ("25,000 rows", "on disk", "of the raw rows", "durable at sequence"):
+        check(word in last[-1], "the last line lacks", word, last[-1])
+    check(lum("info", "four.lum", "--json").json["lums"] == 85000, "a second load adds")
+
+
+def test_stdin_and_delimiters():
+    lum("load", "in.lum", "-", "--no-header", "--delimiter", "tab", "--map", "id=#2,timestamp=#1", stdin=b"5\t7\n6\t8\n")
+    check(lum("scan", "in.lum", "--columns", "id,timestamp").out == b"id,timestamp\n7,5\n8,6\n", "tab")
+    lum("load", "in.lum", "-", "--delimiter", ";", "--map", "id=@row", "--map", "position_y=y*10", stdin=b"x;y\n1;2.5\n")
+    check(lum("get", "in.lum", "1", "--json").json["position_y"] == 25, "two --map")
+    result = lum("load", "in.lum", "-", "--events", "-", "--json", stdin=b"id\n1\n2\n3\n")
+    check(json.loads(result.out)["rows_committed"] == 3, "events on stdout")
+    check(json.loads(result.err.strip().splitlines()[-1])["rows_loaded"] == 3, "then the JSON is on stderr")
+
+
+run_tests(globals())
