@@ -53,11 +53,9 @@ static void fill_store(struct tiny *tiny)
     for (uint64_t number = 0; number < 5; number++) commit(tiny, number, 1, number == 2 ? 800 : 150, true);
     must(tiny_leave(tiny, &left, false));
     must(tiny_checkpoint(tiny));
-    commit(tiny, 5, 0, 0, true);
     must(tiny_leave(tiny, &left, true));
-    commit(tiny, 6, 1, 100, false);
+    commit(tiny, 5, 2, 60, false);
     must(tiny_watermark(tiny));
-    commit(tiny, 7, 2, 60, true);
 }
 
 static struct lum__sim *make_store(uint64_t seed)
@@ -203,7 +201,7 @@ static void read_right(struct lum__sim *sim, struct reading *right)
     struct lum__fs *fs = NULL;
     must(lum__sim_open(sim, true, &fs));
     must(read_store(fs, right));
-    assert_int_equal(right->rows, 4 * 150 + 800 + 100 + 2 * 60);
+    assert_int_equal(right->rows, 4 * 150 + 800 + 2 * 60);
     lum__fs_close(fs);
 }
 
@@ -277,7 +275,7 @@ static void every_flipped_bit_is_reported_or_inert(void **state)
                   flipped - inert, inert);
     assert_true(bytes >= 65536);
     assert_true(flipped >= bytes * 8 / bit_step);
-    assert_true(inert < flipped * 6 / 10);
+    assert_true(inert < flipped / 2);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- whole files */
