@@ -1,6 +1,6 @@
-/* recovery/apply.c - opens a locked store for writing, and recovers it first where that is needed. Steps, with numbers: recovery/README.md
- * "Opening for writing" and "Recovery". Every step may be the last one of this process: the next opening begins again, and finds either what was
- * there before or what the step made. */
+/* recovery/apply.c - opens a locked store for writing, and recovers it first where that is needed. Steps, with numbers:
+ * recovery/README.md "Opening for writing" and "Recovery". Every step may be the last one of this process: the next
+ * opening begins again, and finds either what was there before or what the step made. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,8 @@ static uint64_t data_segment_bytes_max(const lum_options *options)
     return options->data_segment_bytes_max ? options->data_segment_bytes_max : DATA_SEGMENT_BYTES_MAX;
 }
 
-/* -------------------------------------------------------------------------------------------------------- small steps */
+/* -------------------------------------------------------------------------------------------------------- small steps
+ */
 
 struct leftovers {
     char names[LEFTOVERS_MAX][LUM__PATH_BYTES_MAX];
@@ -43,7 +44,8 @@ static lum_status note_leftover(void *context, const char *name)
     struct leftovers *leftovers = context;
     size_t length = strlen(name);
     bool is_ours = strncmp(name, "STATE", 5) == 0 || strncmp(name, "checkpoint-", 11) == 0;
-    if (!is_ours || length < 4 || length >= LUM__PATH_BYTES_MAX || strcmp(name + length - 4, ".tmp") != 0) return LUM_OK;
+    if (!is_ours || length < 4 || length >= LUM__PATH_BYTES_MAX || strcmp(name + length - 4, ".tmp") != 0)
+        return LUM_OK;
     if (leftovers->count < LEFTOVERS_MAX) memcpy(leftovers->names[leftovers->count++], name, length + 1);
     return LUM_OK;
 }
@@ -60,8 +62,8 @@ static lum_status remove_leftovers(struct lum__fs *fs)
     return LUM_OK;
 }
 
-/* A block is held back while recovery fills the disk, so that STATE can say how it ended. It bears the name of a replacement of STATE: whoever finds it
- * removes it. */
+/* A block is held back while recovery fills the disk, so that STATE can say how it ended. It bears the name of a
+ * replacement of STATE: whoever finds it removes it. */
 static lum_status hold_room_for_state(struct lum__fs *fs)
 {
     static const uint8_t zeros[LUM__BLOCK_BYTES];
@@ -75,7 +77,9 @@ static lum_status hold_room_for_state(struct lum__fs *fs)
 static lum_status release_room_for_state(struct lum__fs *fs)
 {
     lum_status status = lum__fs_unlink(fs, "STATE.tmp");
-    if (status == LUM_OK) status = lum__fs_sync_dir(fs, ""); /* the space of an unlinked file is free for sure once its folder is synced */
+    if (status == LUM_OK)
+        status =
+            lum__fs_sync_dir(fs, ""); /* the space of an unlinked file is free for sure once its folder is synced */
     return status == LUM_ERR_NOT_FOUND ? LUM_OK : status;
 }
 
@@ -89,7 +93,8 @@ static lum_status adopt_checkpoints(struct opening *opening)
     parts->checkpoint_number = plan->checkpoint.number;
     parts->checkpoint_position = plan->checkpoint.replay;
     parts->checkpoint_number_max = plan->checkpoint_newest_found;
-    parts->checkpoint_commit_sequence = 0; /* what this opening publishes only adds to the catalogue: checked from here on */
+    parts->checkpoint_commit_sequence =
+        0; /* what this opening publishes only adds to the catalogue: checked from here on */
     parts->checkpoint_lum_count = 0;
     LUM_TRY(lum__checkpoint_list(opening->fs, numbers, CHECKPOINTS_LISTED_MAX, &count));
     for (size_t i = 0; i < count; i++) {
@@ -122,8 +127,9 @@ static lum_status open_segments(struct opening *opening)
 {
     struct lum__parts *parts = opening->parts;
     const struct lum__catalogue_version *version = lum__catalogue_pin(parts->catalogue);
-    lum_status status = lum__segments_open(opening->fs, parts->store_id, parts->epoch, data_segment_bytes_max(opening->options),
-                                           version, opening->plan.next_data_segment, &parts->segments);
+    lum_status status =
+        lum__segments_open(opening->fs, parts->store_id, parts->epoch, data_segment_bytes_max(opening->options),
+                           version, opening->plan.next_data_segment, &parts->segments);
     lum__catalogue_unpin(parts->catalogue, version);
     return status;
 }
@@ -148,7 +154,8 @@ static lum_status fail_store(struct opening *opening, const struct lum__error *p
     report->state = LUM_STATE_FAILED;
     snprintf(report->error_details, sizeof report->error_details, "%.*s", (int)sizeof report->error_details - 1, why);
     return lum__fail_at(__FILE__, __LINE__, LUM_ERR_NEEDS_PERSON, 0, problem->file, problem->offset, problem->condition,
-                        "the store needs a person's decision: %s (what is intact can be read; `lum verify` shows the damage, `lum recover` the choices)",
+                        "the store needs a person's decision: %s (what is intact can be read; `lum verify` shows the "
+                        "damage, `lum recover` the choices)",
                         why);
 }
 
@@ -160,7 +167,8 @@ static lum_status judge_failed_plan(struct opening *opening, lum_status status)
     return fail_store(opening, &problem, "");
 }
 
-/* --------------------------------------------------------------------------------------------------- a clean store (O3-O6) */
+/* --------------------------------------------------------------------------------------------------- a clean store
+ * (O3-O6) */
 
 static lum_status take_parts(struct opening *opening)
 {
@@ -170,7 +178,8 @@ static lum_status take_parts(struct opening *opening)
     opening->plan.catalogue = NULL;
     LUM_TRY(adopt_checkpoints(opening));
     LUM_TRY(open_segments(opening));
-    lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment, &writer_options);
+    lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment,
+                              &writer_options);
     return lum__wal_writer_resume(&writer_options, &opening->plan.end, &parts->writer);
 }
 
@@ -218,9 +227,11 @@ static lum_status open_clean(struct opening *opening)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- a crashed store (R1-R8) */
+/* -------------------------------------------------------------------------------------------------- a crashed store
+ * (R1-R8) */
 
-/* What the accepted log names was written; now it is also synced, before anything relies on it. (The log itself: lum__wal_writer_start.) */
+/* What the accepted log names was written; now it is also synced, before anything relies on it. (The log itself:
+ * lum__wal_writer_start.) */
 static lum_status sync_touched_data(struct opening *opening)
 {
     const struct lum__replay *replay = opening->plan.replay;
@@ -249,7 +260,8 @@ static lum_status rebuild_catalogue(struct opening *opening)
     struct lum__checkpoint checkpoint = {0};
     struct lum__catalogue *catalogue = NULL;
     LUM_TRY(lum__catalogue_create(&catalogue));
-    lum_status status = lum__checkpoint_read(opening->fs, plan->checkpoint.number, plan->state.store_id, &checkpoint, catalogue);
+    lum_status status =
+        lum__checkpoint_read(opening->fs, plan->checkpoint.number, plan->state.store_id, &checkpoint, catalogue);
     if (status == LUM_OK) status = lum__replay_publish(plan->replay, 0, plan->commit_count, catalogue);
     lum__checkpoint_fini(&checkpoint);
     if (status != LUM_OK) {
@@ -267,15 +279,18 @@ static lum_status make_durable(struct opening *opening)
     struct lum__wal_writer_options writer_options;
     uint64_t rewritten = 0;
     LUM_TRY(sync_touched_data(opening)); /* R3 */
-    LUM_TRY(lum__rewrite_doubtful(opening->fs, parts->epoch, data_segment_bytes_max(opening->options), &opening->plan, &rewritten)); /* R4 */
+    LUM_TRY(lum__rewrite_doubtful(opening->fs, parts->epoch, data_segment_bytes_max(opening->options), &opening->plan,
+                                  &rewritten)); /* R4 */
     if (rewritten > 0) LUM_TRY(rebuild_catalogue(opening));
     parts->catalogue = opening->plan.catalogue;
     opening->plan.catalogue = NULL;
     LUM_TRY(adopt_checkpoints(opening));
     LUM_TRY(open_segments(opening));
-    lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment, &writer_options);
-    LUM_TRY(lum__wal_writer_start(&writer_options, &opening->plan.end, &parts->writer)); /* R5: the cut stands in its header */
-    LUM_TRY(lum__parts_take_checkpoint(parts, NULL, 0));                                 /* R6 */
+    lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment,
+                              &writer_options);
+    LUM_TRY(lum__wal_writer_start(&writer_options, &opening->plan.end,
+                                  &parts->writer));      /* R5: the cut stands in its header */
+    LUM_TRY(lum__parts_take_checkpoint(parts, NULL, 0)); /* R6 */
     remember_content(parts);
     return LUM_OK;
 }
@@ -287,8 +302,10 @@ static lum_status recover(struct opening *opening)
     lum_status status = lum__plan_make_under(opening->fs, &opening->plan_options, &parts->state, plan); /* R2 */
     if (status != LUM_OK) return judge_failed_plan(opening, status);
     parts->report = plan->report;
-    if (plan->decision.verdict == LUM__VERDICT_UNSUPPORTED) return lum__error_restore(&plan->problem), LUM_ERR_UNSUPPORTED;
-    if (plan->decision.verdict == LUM__VERDICT_REFUSE) return fail_store(opening, &plan->problem, plan->decision.sentence);
+    if (plan->decision.verdict == LUM__VERDICT_UNSUPPORTED)
+        return lum__error_restore(&plan->problem), LUM_ERR_UNSUPPORTED;
+    if (plan->decision.verdict == LUM__VERDICT_REFUSE)
+        return fail_store(opening, &plan->problem, plan->decision.sentence);
     LUM_ASSERT(plan->decision.verdict != LUM__VERDICT_CLEAN); /* STATE is not */
     LUM_TRY(remove_leftovers(opening->fs));
     LUM_TRY(hold_room_for_state(opening->fs));
@@ -309,12 +326,12 @@ static lum_status recover(struct opening *opening)
 /* What fails for want of something that others can provide is no attempt. */
 static bool costs_no_attempt(lum_status status)
 {
-    return status == LUM_ERR_NO_SPACE || status == LUM_ERR_NO_MEMORY || status == LUM_ERR_MEMORY_LIMIT || status == LUM_ERR_PERMISSION ||
-           status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN;
+    return status == LUM_ERR_NO_SPACE || status == LUM_ERR_NO_MEMORY || status == LUM_ERR_MEMORY_LIMIT ||
+           status == LUM_ERR_PERMISSION || status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN;
 }
 
-/* A full disk: what this attempt made goes, so that STATE has room to take the attempt back. The new log segment too, unless a checkpoint begins in it
- * already; nothing but its own header says the cut. */
+/* A full disk: what this attempt made goes, so that STATE has room to take the attempt back. The new log segment too,
+ * unless a checkpoint begins in it already; nothing but its own header says the cut. */
 static void give_back_space(struct opening *opening, lum_status why)
 {
     struct lum__parts *parts = opening->parts;
@@ -366,7 +383,8 @@ static lum_status open_after_crash(struct opening *opening)
                  state->error_details[0] ? "; last: " : "", state->error_details);
         return fail_store(opening, &problem, sentence);
     }
-    if (state->state != LUM_STATE_RECOVERING && state->state != LUM_STATE_CRASH_DETECTED) state->crash_timestamp = state->timestamp;
+    if (state->state != LUM_STATE_RECOVERING && state->state != LUM_STATE_CRASH_DETECTED)
+        state->crash_timestamp = state->timestamp;
     state->attempts++; /* R1: counted, and durable, before it is tried */
     state->state = LUM_STATE_RECOVERING;
     state->epoch++;
@@ -380,7 +398,8 @@ static lum_status open_after_crash(struct opening *opening)
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ the opening */
+/* ------------------------------------------------------------------------------------------------------------ the
+ * opening */
 
 static lum_status open_locked(struct opening *opening)
 {
@@ -398,7 +417,8 @@ static lum_status open_locked(struct opening *opening)
     if (state->state == LUM_STATE_FAILED) {
         snprintf(parts->report.error_details, sizeof parts->report.error_details, "%s", state->error_details);
         return lum__fail(LUM_ERR_NEEDS_PERSON,
-                         "an earlier recovery gave up: %s (what is intact can be read; `lum recover` tries again, `lum verify` shows the damage)",
+                         "an earlier recovery gave up: %s (what is intact can be read; `lum recover` tries again, `lum "
+                         "verify` shows the damage)",
                          state->error_details);
     }
     return state->is_clean ? open_clean(opening) : open_after_crash(opening);
@@ -407,8 +427,10 @@ static lum_status open_locked(struct opening *opening)
 lum_status lum__parts_open(struct lum__fs *fs, const lum_options *options, uint32_t workers, uint64_t memory_bytes_max,
                            struct lum__parts *out)
 {
-    struct opening opening = {
-        .fs = fs, .options = options, .plan_options = {.workers = workers, .memory_bytes_max = memory_bytes_max}, .parts = out};
+    struct opening opening = {.fs = fs,
+                              .options = options,
+                              .plan_options = {.workers = workers, .memory_bytes_max = memory_bytes_max},
+                              .parts = out};
     memset(out, 0, sizeof *out);
     out->fs = fs;
     out->report = (lum_recovery_data)LUM_RECOVERY_INIT;

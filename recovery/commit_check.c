@@ -16,7 +16,7 @@ struct check {
     size_t *commit_of;               /* index of the commit of each */
     size_t chunk_count;
     uint64_t lum_count;
-    pthread_mutex_t mutex;           /* guards what follows, and is_bad of the commits, while workers run */
+    pthread_mutex_t mutex; /* guards what follows, and is_bad of the commits, while workers run */
     uint64_t bad_count, bad_lums;
     size_t problem_commit;
     struct lum__error problem;
@@ -52,7 +52,8 @@ static bool is_damage(lum_status status)
 }
 
 /* Collects the chunks whose segments can be opened; the others are bad already. */
-static lum_status collect(struct check *check, struct lum__segment_files *files, const struct lum__commit_check_options *options)
+static lum_status collect(struct check *check, struct lum__segment_files *files,
+                          const struct lum__commit_check_options *options)
 {
     size_t total = 0;
     void *chunks = NULL, *commit_of = NULL;
@@ -81,7 +82,8 @@ static lum_status collect(struct check *check, struct lum__segment_files *files,
 }
 
 /* After the scan, because direct reading may turn out to be impossible at the first try. */
-static lum_status note_doubtful(struct check *check, struct lum__segment_files *files, const struct lum__commit_check_options *options)
+static lum_status note_doubtful(struct check *check, struct lum__segment_files *files,
+                                const struct lum__commit_check_options *options)
 {
     for (size_t i = 0; i < check->chunk_count; i++) {
         struct lum__replay_commit *commit = &check->replay->commits[check->commit_of[i]];
@@ -103,16 +105,16 @@ static lum_status run_check(struct lum__fs *fs, struct check *check, const struc
     LUM_TRY(lum__segment_files_open(fs, options->store_id, options->after_crash, &files));
     LUM_TRY_OUT(collect(check, files, options));
     if (check->chunk_count > 0)
-        LUM_TRY_OUT(lum__chunk_scan(fs, files, check->chunks, check->chunk_count, &scan, options->workers, NULL, on_damage, check,
-                                    &counts));
+        LUM_TRY_OUT(lum__chunk_scan(fs, files, check->chunks, check->chunk_count, &scan, options->workers, NULL,
+                                    on_damage, check, &counts));
     if (options->after_crash) LUM_TRY_OUT(note_doubtful(check, files, options));
 out:
     lum__segment_files_close(files);
     return status;
 }
 
-lum_status lum__commit_check(struct lum__fs *fs, struct lum__replay *replay, const struct lum__commit_check_options *options,
-                             struct lum__commit_check *out)
+lum_status lum__commit_check(struct lum__fs *fs, struct lum__replay *replay,
+                             const struct lum__commit_check_options *options, struct lum__commit_check *out)
 {
     struct check check = {.replay = replay};
     memset(out, 0, sizeof *out);

@@ -1,4 +1,5 @@
-/* recovery/parts.c - checkpoints and the end of an opening. Steps, with numbers: recovery/README.md "A checkpoint", "A clean close". */
+/* recovery/parts.c - checkpoints and the end of an opening. Steps, with numbers: recovery/README.md "A checkpoint", "A
+ * clean close". */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,16 +25,17 @@ uint64_t lum__parts_wal_segment_bytes(const lum_options *options)
     return options->wal_segment_bytes ? options->wal_segment_bytes : WAL_SEGMENT_BYTES;
 }
 
-void lum__parts_writer_options(struct lum__fs *fs, const lum_options *options, const struct lum__state *state, uint64_t next_segment,
-                               struct lum__wal_writer_options *out)
+void lum__parts_writer_options(struct lum__fs *fs, const lum_options *options, const struct lum__state *state,
+                               uint64_t next_segment, struct lum__wal_writer_options *out)
 {
     uint64_t segment_bytes = lum__parts_wal_segment_bytes(options);
     uint64_t room = segment_bytes - WAL_HEAD_AND_SEAL_BYTES;
-    *out = (struct lum__wal_writer_options){.fs = fs,
-                                            .epoch = state->epoch,
-                                            .segment_bytes = segment_bytes,
-                                            .next_segment = next_segment,
-                                            .batch_bytes_max = room < WAL_BATCH_BYTES ? (uint32_t)room : WAL_BATCH_BYTES};
+    *out =
+        (struct lum__wal_writer_options){.fs = fs,
+                                         .epoch = state->epoch,
+                                         .segment_bytes = segment_bytes,
+                                         .next_segment = next_segment,
+                                         .batch_bytes_max = room < WAL_BATCH_BYTES ? (uint32_t)room : WAL_BATCH_BYTES};
     memcpy(out->store_id, state->store_id, sizeof out->store_id);
 }
 
@@ -43,16 +45,20 @@ void lum__parts_writer_options(struct lum__fs *fs, const lum_options *options, c
 static lum_status check_monotone(const struct lum__parts *parts, const struct lum__log_position *position,
                                  const struct lum__catalogue_version *version)
 {
-    if (position->sequence >= parts->checkpoint_position.sequence && version->last_commit_sequence <= position->sequence &&
-        version->last_commit_sequence >= parts->checkpoint_commit_sequence && version->lum_count >= parts->checkpoint_lum_count)
+    if (position->sequence >= parts->checkpoint_position.sequence &&
+        version->last_commit_sequence <= position->sequence &&
+        version->last_commit_sequence >= parts->checkpoint_commit_sequence &&
+        version->lum_count >= parts->checkpoint_lum_count)
         return LUM_OK;
     return lum__fail(LUM_ERR_ARGUMENT,
-                     "refused to take a checkpoint that goes backwards: sequence %" PRIu64 " with %" PRIu64 " LUMs behind %" PRIu64
-                     " with %" PRIu64,
-                     position->sequence, version->lum_count, parts->checkpoint_position.sequence, parts->checkpoint_lum_count);
+                     "refused to take a checkpoint that goes backwards: sequence %" PRIu64 " with %" PRIu64
+                     " LUMs behind %" PRIu64 " with %" PRIu64,
+                     position->sequence, version->lum_count, parts->checkpoint_position.sequence,
+                     parts->checkpoint_lum_count);
 }
 
-static void remember_checkpoint(struct lum__parts *parts, const struct lum__checkpoint *checkpoint, const struct lum__catalogue_version *version)
+static void remember_checkpoint(struct lum__parts *parts, const struct lum__checkpoint *checkpoint,
+                                const struct lum__catalogue_version *version)
 {
     if (parts->checkpoint_number != 0) {
         parts->older_checkpoint_number = parts->checkpoint_number;
@@ -65,8 +71,8 @@ static void remember_checkpoint(struct lum__parts *parts, const struct lum__chec
     parts->checkpoint_lum_count = version->lum_count;
 }
 
-static lum_status write_checkpoint(struct lum__parts *parts, const struct lum__open_transaction *open, size_t open_count,
-                                   struct lum__checkpoint *checkpoint)
+static lum_status write_checkpoint(struct lum__parts *parts, const struct lum__open_transaction *open,
+                                   size_t open_count, struct lum__checkpoint *checkpoint)
 {
     const struct lum__catalogue_version *version = lum__catalogue_pin(parts->catalogue);
     *checkpoint = (struct lum__checkpoint){.number = parts->checkpoint_number_max + 1,
@@ -99,7 +105,8 @@ static lum_status log_checkpoint(struct lum__parts *parts, const struct lum__che
     return lum__wal_sync(parts->writer);
 }
 
-lum_status lum__parts_take_checkpoint(struct lum__parts *parts, const struct lum__open_transaction *open, size_t open_count)
+lum_status lum__parts_take_checkpoint(struct lum__parts *parts, const struct lum__open_transaction *open,
+                                      size_t open_count)
 {
     struct lum__checkpoint checkpoint;
     LUM_ASSERT(lum__wal_batch_bytes(parts->writer) == 0);
@@ -109,7 +116,8 @@ lum_status lum__parts_take_checkpoint(struct lum__parts *parts, const struct lum
     return log_checkpoint(parts, &checkpoint);
 }
 
-/* ------------------------------------------------------------------------------------------------- giving back old files */
+/* ------------------------------------------------------------------------------------------------- giving back old
+ * files */
 
 static lum_status remove_old_checkpoints(struct lum__parts *parts)
 {
@@ -126,8 +134,9 @@ static lum_status remove_old_checkpoints(struct lum__parts *parts)
     return LUM_OK;
 }
 
-/* Removes what neither of the two kept checkpoints needs, while no reader can be inside. An unlink that a power cut undoes does no harm: a surplus old
- * checkpoint is older than two valid ones, a surplus log segment lies before both. */
+/* Removes what neither of the two kept checkpoints needs, while no reader can be inside. An unlink that a power cut
+ * undoes does no harm: a surplus old checkpoint is older than two valid ones, a surplus log segment lies before both.
+ */
 static lum_status give_back(struct lum__parts *parts, struct lum__file *lock_file, bool keep_spare)
 {
     if (lock_file == NULL || parts->older_checkpoint_number == 0) return LUM_OK;
@@ -135,22 +144,26 @@ static lum_status give_back(struct lum__parts *parts, struct lum__file *lock_fil
     if (status == LUM_ERR_BUSY) return LUM_OK; /* a reader may need them: the next checkpoint tries again */
     LUM_TRY(status);
     status = remove_old_checkpoints(parts);
-    if (status == LUM_OK) status = lum__wal_recycle(parts->writer, parts->older_checkpoint_position.segment, keep_spare);
+    if (status == LUM_OK)
+        status = lum__wal_recycle(parts->writer, parts->older_checkpoint_position.segment, keep_spare);
     lum_status unlocked = lum__file_unlock(lock_file, LUM__LOCK_BYTE_READERS);
     return status != LUM_OK ? status : unlocked;
 }
 
-lum_status lum__parts_checkpoint(struct lum__parts *parts, struct lum__file *lock_file, const struct lum__open_transaction *open,
-                                 size_t open_count, const uint64_t *dirty_segments, size_t dirty_count)
+lum_status lum__parts_checkpoint(struct lum__parts *parts, struct lum__file *lock_file,
+                                 const struct lum__open_transaction *open, size_t open_count,
+                                 const uint64_t *dirty_segments, size_t dirty_count)
 {
     for (size_t i = 0; i < dirty_count; i++) LUM_TRY(lum__segments_sync(parts->segments, dirty_segments[i])); /* C1 */
-    LUM_TRY(lum__parts_take_checkpoint(parts, open, open_count));                                             /* C2-C4 */
-    return give_back(parts, lock_file, true);                                                                 /* C5 */
+    LUM_TRY(lum__parts_take_checkpoint(parts, open, open_count)); /* C2-C4 */
+    return give_back(parts, lock_file, true);                     /* C5 */
 }
 
-/* ------------------------------------------------------------------------------------------------------------ the end */
+/* ------------------------------------------------------------------------------------------------------------ the end
+ */
 
-/* Data segments of commits since the last checkpoint. In the modes interval and none they may never have been synced; syncing one twice costs little. */
+/* Data segments of commits since the last checkpoint. In the modes interval and none they may never have been synced;
+ * syncing one twice costs little. */
 static lum_status sync_recent_data(struct lum__parts *parts)
 {
     const struct lum__catalogue_version *version = lum__catalogue_pin(parts->catalogue);
@@ -182,7 +195,8 @@ static uint64_t wal_bytes_left(const struct lum__parts *parts)
     return (end.segment - parts->older_checkpoint_position.segment + 1) * parts->wal_segment_bytes;
 }
 
-/* Between two checkpoints there may lie more log than a closed store should keep: a second one right behind the first makes all of it old. */
+/* Between two checkpoints there may lie more log than a closed store should keep: a second one right behind the first
+ * makes all of it old. */
 static lum_status take_last_checkpoints(struct lum__parts *parts, struct lum__file *lock_file)
 {
     LUM_TRY(lum__parts_take_checkpoint(parts, NULL, 0));
@@ -236,7 +250,8 @@ lum_status lum__parts_close_clean(struct lum__parts *parts, struct lum__file *lo
     lum_status status = close_in_order(parts, lock_file);
     struct lum__error cause = *lum__error_last();
     lum_status released = release_parts(parts);
-    if (status == LUM_OK) return released; /* marked clean after the last sync: a failing close loses nothing, but is told */
+    if (status == LUM_OK)
+        return released; /* marked clean after the last sync: a failing close loses nothing, but is told */
     lum__error_restore(&cause);
     return status;
 }

@@ -1,4 +1,5 @@
-/* recovery/plan.c - from a store directory to its contents, without changing a byte. Steps, with numbers: recovery/README.md "The plan". */
+/* recovery/plan.c - from a store directory to its contents, without changing a byte. Steps, with numbers:
+ * recovery/README.md "The plan". */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,8 +18,8 @@
 
 enum {
     CHECKPOINTS_TRIED_MAX = 16,
-    LIVE_TRIES_MAX = 8,     /* beside a live writer: without any progress */
-    RACE_TRIES_MAX = 5,     /* of a whole plan, when a file vanished under a reader */
+    LIVE_TRIES_MAX = 8, /* beside a live writer: without any progress */
+    RACE_TRIES_MAX = 5, /* of a whole plan, when a file vanished under a reader */
     RACE_PAUSE_NS = 10000000,
 };
 
@@ -56,7 +57,8 @@ static lum_status choose_checkpoint(struct lum__fs *fs, struct lum__plan *plan)
     plan->checkpoint_newest_found = numbers[0];
     for (size_t i = 0; i < count; i++) {
         LUM_TRY(lum__catalogue_create(&plan->catalogue));
-        lum_status status = lum__checkpoint_read(fs, numbers[i], plan->state.store_id, &plan->checkpoint, plan->catalogue);
+        lum_status status =
+            lum__checkpoint_read(fs, numbers[i], plan->state.store_id, &plan->checkpoint, plan->catalogue);
         if (status == LUM_OK) return LUM_OK;
         lum__catalogue_destroy(plan->catalogue);
         plan->catalogue = NULL;
@@ -66,8 +68,9 @@ static lum_status choose_checkpoint(struct lum__fs *fs, struct lum__plan *plan)
         note_fall_back(plan);
     }
     lum__error_restore(&plan->checkpoint_problem);
-    return lum__corrupt(plan->checkpoint_problem.file, plan->checkpoint_problem.offset, plan->checkpoint_problem.condition,
-                        "no checkpoint can be read; of the newest: %s", plan->checkpoint_problem.message);
+    return lum__corrupt(plan->checkpoint_problem.file, plan->checkpoint_problem.offset,
+                        plan->checkpoint_problem.condition, "no checkpoint can be read; of the newest: %s",
+                        plan->checkpoint_problem.message);
 }
 
 /* STATE is replaced before anything that it must know of is written, so nothing in the store can be newer than it. */
@@ -76,8 +79,10 @@ static lum_status check_state_is_current(const struct lum__plan *plan)
     const struct lum__state *state = &plan->state;
     const struct lum__checkpoint *checkpoint = &plan->checkpoint;
     if (checkpoint->epoch > state->epoch || (plan->replay != NULL && plan->replay->epoch_max > state->epoch))
-        return lum__corrupt("STATE", 64, 0, "STATE (epoch %" PRIu64 ") is older than the rest of the store", state->epoch);
-    if (state->is_clean && (checkpoint->number > state->clean_checkpoint || checkpoint->replay.sequence > state->clean_sequence))
+        return lum__corrupt("STATE", 64, 0, "STATE (epoch %" PRIu64 ") is older than the rest of the store",
+                            state->epoch);
+    if (state->is_clean &&
+        (checkpoint->number > state->clean_checkpoint || checkpoint->replay.sequence > state->clean_sequence))
         return lum__corrupt("STATE", 96, 0, "STATE's clean mark is older than checkpoint-%" PRIu64, checkpoint->number);
     return LUM_OK;
 }
@@ -97,9 +102,11 @@ static void check_checkpoint_is_newest(struct lum__plan *plan)
     if (named > plan->checkpoint_newest_found) plan->checkpoint_newest_found = named; /* never used again */
 }
 
-/* ---------------------------------------------------------------------------------------------------- step 2: the log */
+/* ---------------------------------------------------------------------------------------------------- step 2: the log
+ */
 
-static lum_status read_to_stop(struct lum__fs *fs, struct lum__plan *plan, const struct lum__log_position *from, bool direct)
+static lum_status read_to_stop(struct lum__fs *fs, struct lum__plan *plan, const struct lum__log_position *from,
+                               bool direct)
 {
     struct lum__log_position limit = {.segment = plan->state.clean_segment,
                                       .offset = plan->state.clean_offset,
@@ -108,13 +115,15 @@ static lum_status read_to_stop(struct lum__fs *fs, struct lum__plan *plan, const
     struct lum__wal_record record;
     lum_status status = LUM_OK;
     uint64_t watermark = plan->evidence.watermark_accepted;
-    LUM_TRY(lum__wal_reader_open(fs, plan->state.store_id, from, plan->state.is_clean ? &limit : NULL, direct, &reader));
+    LUM_TRY(
+        lum__wal_reader_open(fs, plan->state.store_id, from, plan->state.is_clean ? &limit : NULL, direct, &reader));
     for (;;) {
         struct lum__log_position before;
         lum__wal_reader_position(reader, &before);
         status = lum__wal_reader_next(reader, &record);
         if (status != LUM_OK) break;
-        if (before.segment != record.segment) { /* a seal or a cut was followed: the record is the first of its segment */
+        if (before.segment !=
+            record.segment) { /* a seal or a cut was followed: the record is the first of its segment */
             LUM_ASSERT(record.offset == LUM__WAL_BATCH_ALIGNMENT);
             before = (struct lum__log_position){record.segment, record.offset, before.sequence, 0};
         }
@@ -141,22 +150,25 @@ static bool breaks_off_below_watermark(const struct lum__plan *plan)
     return plan->evidence.stop != LUM__WAL_STOP_LIMIT && plan->evidence.position.sequence < highest_watermark(plan);
 }
 
-/* The clean end may be reached without a look at the segment it lies in: it has to be there all the same, the log goes on in it. */
+/* The clean end may be reached without a look at the segment it lies in: it has to be there all the same, the log goes
+ * on in it. */
 static lum_status check_end_segment(struct lum__fs *fs, struct lum__plan *plan)
 {
     struct lum__wal_segment segment;
     struct lum__file *file = NULL;
-    lum_status status =
-        lum__log_segment_open(fs, plan->state.store_id, plan->evidence.position.segment, LUM__OPEN_READ, &segment, &file);
+    lum_status status = lum__log_segment_open(fs, plan->state.store_id, plan->evidence.position.segment, LUM__OPEN_READ,
+                                              &segment, &file);
     (void)lum__file_close(file);
     if (!is_damage(status)) return status;
     plan->evidence.stop = LUM__WAL_STOP_NO_SEGMENT;
-    snprintf(plan->evidence.message, sizeof plan->evidence.message, "the last log segment cannot be read: %.200s", lum__error_last()->message);
+    snprintf(plan->evidence.message, sizeof plan->evidence.message, "the last log segment cannot be read: %.200s",
+             lum__error_last()->message);
     return LUM_OK;
 }
 
-/* Beside a live writer the end moves: a batch that was half there when it was read, and its successors found behind it, are no damage.
- * So reading goes on from there until it has passed every watermark seen at the first stop, or stands still. */
+/* Beside a live writer the end moves: a batch that was half there when it was read, and its successors found behind it,
+ * are no damage. So reading goes on from there until it has passed every watermark seen at the first stop, or stands
+ * still. */
 static lum_status read_log(struct lum__fs *fs, const struct lum__plan_options *options, struct lum__plan *plan)
 {
     bool direct = !plan->state.is_clean && !options->writer_alive;
@@ -178,7 +190,8 @@ static lum_status read_log(struct lum__fs *fs, const struct lum__plan_options *o
     return LUM_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- step 3: the chunks */
+/* ------------------------------------------------------------------------------------------------- step 3: the chunks
+ */
 
 static lum_status check_commits(struct lum__fs *fs, const struct lum__plan_options *options, struct lum__plan *plan)
 {
@@ -200,7 +213,8 @@ static lum_status check_commits(struct lum__fs *fs, const struct lum__plan_optio
     return LUM_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------- step 4: the verdict */
+/* ----------------------------------------------------------------------------------------------- step 4: the verdict
+ */
 
 /* Index of the first commit with a bad chunk; commit_count if there is none. */
 static size_t first_bad_commit(const struct lum__replay *replay)
@@ -216,8 +230,8 @@ static void decide(struct lum__plan *plan)
     struct lum__decide_evidence evidence = {
         .has_clean_mark = plan->state.is_clean,
         .clean_end_reached = seen->stop == LUM__WAL_STOP_LIMIT,
-        .stop_is_blank = (seen->stop == LUM__WAL_STOP_BLANK || seen->stop == LUM__WAL_STOP_STALE) && seen->records_behind == 0 &&
-                         seen->tail_bytes == 0,
+        .stop_is_blank = (seen->stop == LUM__WAL_STOP_BLANK || seen->stop == LUM__WAL_STOP_STALE) &&
+                         seen->records_behind == 0 && seen->tail_bytes == 0,
         .stop_is_unsupported = seen->stop == LUM__WAL_STOP_UNSUPPORTED,
         .lost_segment = seen->stop == LUM__WAL_STOP_NO_SEGMENT,
         .below_watermark = breaks_off_below_watermark(plan),
@@ -253,10 +267,13 @@ lum_status lum__plan_blame_log(struct lum__fs *fs, const uint8_t store_id[16], c
     bool is_segment = (seen->stop == LUM__WAL_STOP_NO_SEGMENT || seen->stop == LUM__WAL_STOP_UNSUPPORTED) &&
                       (blame_segment(fs, store_id, seen->position.segment, &cause) ||
                        (replay->successor != 0 && blame_segment(fs, store_id, replay->successor, &cause)));
-    if (is_segment) return lum__fail_at(__FILE__, __LINE__, status, 0, cause.file, cause.offset, cause.condition, "%s; %s", cause.message, sentence);
+    if (is_segment)
+        return lum__fail_at(__FILE__, __LINE__, status, 0, cause.file, cause.offset, cause.condition, "%s; %s",
+                            cause.message, sentence);
     if (seen->stop == LUM__WAL_STOP_NO_SEGMENT && replay->successor != 0) lum__wal_path(replay->successor, path);
     uint64_t offset = seen->stop == LUM__WAL_STOP_NO_SEGMENT ? 80 : seen->position.offset;
-    return lum__fail_at(__FILE__, __LINE__, status, 0, path, offset, seen->condition, "%s; %s", seen->message, sentence);
+    return lum__fail_at(__FILE__, __LINE__, status, 0, path, offset, seen->condition, "%s; %s", seen->message,
+                        sentence);
 }
 
 /* The stop as an error, where it is one. */
@@ -290,7 +307,8 @@ static lum_status take_content(struct lum__plan *plan)
     return lum__replay_publish(plan->replay, 0, plan->commit_count, plan->catalogue);
 }
 
-/* ------------------------------------------------------------------------------------------------- numbers and report */
+/* ------------------------------------------------------------------------------------------------- numbers and report
+ */
 
 static lum_status note_data_name(void *context, const char *name)
 {
@@ -303,7 +321,8 @@ static lum_status note_data_name(void *context, const char *name)
 static lum_status find_next_numbers(struct lum__fs *fs, struct lum__plan *plan)
 {
     plan->next_data_segment = plan->checkpoint.next_data_segment;
-    if (plan->replay->data_segment_max >= plan->next_data_segment) plan->next_data_segment = plan->replay->data_segment_max + 1;
+    if (plan->replay->data_segment_max >= plan->next_data_segment)
+        plan->next_data_segment = plan->replay->data_segment_max + 1;
     lum_status status = lum__fs_list(fs, "data", note_data_name, &plan->next_data_segment);
     if (status != LUM_ERR_NOT_FOUND) LUM_TRY(status);
     plan->next_wal_segment = plan->checkpoint.next_wal_segment;
@@ -329,11 +348,12 @@ __attribute__((format(printf, 2, 3))) static void add_detail(lum_recovery_data *
 
 static void explain(struct lum__plan *plan)
 {
-    if (plan->decision.verdict != LUM__VERDICT_CLEAN) add_detail(&plan->report, "row %c: %s", plan->decision.row, plan->decision.sentence);
+    if (plan->decision.verdict != LUM__VERDICT_CLEAN)
+        add_detail(&plan->report, "row %c: %s", plan->decision.row, plan->decision.sentence);
     if (plan->problem.status != LUM_OK) add_detail(&plan->report, "%s: %s", plan->problem.file, plan->problem.message);
     if (plan->fell_back)
-        add_detail(&plan->report, "%s could not be used (%s); checkpoint-%" PRIu64 " and the log behind it were", plan->checkpoint_problem.file,
-                   plan->checkpoint_problem.message, plan->checkpoint.number);
+        add_detail(&plan->report, "%s could not be used (%s); checkpoint-%" PRIu64 " and the log behind it were",
+                   plan->checkpoint_problem.file, plan->checkpoint_problem.message, plan->checkpoint.number);
 }
 
 static void fill_report(const struct lum__plan_options *options, struct lum__plan *plan)
@@ -341,7 +361,9 @@ static void fill_report(const struct lum__plan_options *options, struct lum__pla
     lum_recovery_data *report = &plan->report;
     const struct lum__replay *replay = plan->replay;
     bool is_unclean = !plan->state.is_clean;
-    report->state = is_unclean && !options->writer_alive && plan->state.state != LUM_STATE_FAILED ? LUM_STATE_CRASH_DETECTED : plan->state.state;
+    report->state = is_unclean && !options->writer_alive && plan->state.state != LUM_STATE_FAILED
+                        ? LUM_STATE_CRASH_DETECTED
+                        : plan->state.state;
     report->crash_detected = is_unclean && !options->writer_alive;
     report->last_checkpoint_sequence = plan->checkpoint.replay.sequence;
     report->last_sequence = plan->end.sequence;
@@ -354,7 +376,8 @@ static void fill_report(const struct lum__plan_options *options, struct lum__pla
     if (!report->crash_detected) return;
     report->transactions_rolled_back = replay->open_count + (replay->commit_count - plan->commit_count);
     bool is_repeated = plan->state.state == LUM_STATE_RECOVERING || plan->state.state == LUM_STATE_CRASH_DETECTED;
-    report->crash_timestamp = is_repeated ? plan->state.crash_timestamp : plan->state.timestamp; /* of the crash, not of a recovery */
+    report->crash_timestamp =
+        is_repeated ? plan->state.crash_timestamp : plan->state.timestamp; /* of the crash, not of a recovery */
     if (replay->last_timestamp > report->crash_timestamp) report->crash_timestamp = replay->last_timestamp;
     if (plan->decision.verdict == LUM__VERDICT_CUT) report->tail_bytes_cut = plan->evidence.tail_bytes;
     if (plan->decision.verdict == LUM__VERDICT_CUT_COMMIT)
@@ -363,10 +386,11 @@ static void fill_report(const struct lum__plan_options *options, struct lum__pla
     report->unproven_tail = report->tail_bytes_cut > 0 || replay->last_content_sequence > plan->durable_sequence;
 }
 
-/* ------------------------------------------------------------------------------------------------------ the whole plan */
+/* ------------------------------------------------------------------------------------------------------ the whole plan
+ */
 
-lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_options *options, const struct lum__state *state,
-                                struct lum__plan *out)
+lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_options *options,
+                                const struct lum__state *state, struct lum__plan *out)
 {
     lum_status status = LUM_OK;
     uint64_t start = lum__clock_monotonic_ns();

@@ -1,8 +1,9 @@
 /* recovery/recover.h - from a store directory to its contents: plan (reads only), and for a writer, apply.
  *
- * A plan reads the newest valid checkpoint and the log behind it, verifies the chunks that are newer than the checkpoint in parallel, asks
- * decide.c, and holds the resulting catalogue in memory. It never changes a byte, so readers of a crashed store use it too. Apply makes the
- * plan durable: see recovery/README.md, numbered steps; it may be killed at any of them. */
+ * A plan reads the newest valid checkpoint and the log behind it, verifies the chunks that are newer than the
+ * checkpoint in parallel, asks decide.c, and holds the resulting catalogue in memory. It never changes a byte, so
+ * readers of a crashed store use it too. Apply makes the plan durable: see recovery/README.md, numbered steps; it may
+ * be killed at any of them. */
 #ifndef LUM_RECOVERY_RECOVER_H
 #define LUM_RECOVERY_RECOVER_H
 
@@ -23,39 +24,41 @@
 struct lum__plan_options {
     uint32_t workers;
     uint64_t memory_bytes_max;
-    bool for_reading;   /* a reader: only chunks of commits without data_synced are verified now, the others when they are read */
-    bool writer_alive;  /* beside a live writer: the log's end is simply where it is now, nothing is a crash */
+    bool for_reading; /* a reader: only chunks of commits without data_synced are verified now, the others when they are
+                         read */
+    bool writer_alive; /* beside a live writer: the log's end is simply where it is now, nothing is a crash */
 };
 
 struct lum__plan {
-    struct lum__state state;              /* as found */
-    struct lum__checkpoint checkpoint;    /* the one used */
-    uint64_t checkpoint_newest_found;     /* highest N in the directory, readable or not */
-    bool fell_back;                       /* the newest checkpoint was damaged; the older one and its log were used */
-    struct lum__catalogue *catalogue;     /* owned until taken */
-    struct lum__replay *replay;           /* what the log behind the checkpoint says; commits[0 .. commit_count) are in the catalogue */
-    size_t commit_count;
-    struct lum__log_position end;         /* behind the last accepted record (before a cut commit, if there was one) */
+    struct lum__state state;           /* as found */
+    struct lum__checkpoint checkpoint; /* the one used */
+    uint64_t checkpoint_newest_found;  /* highest N in the directory, readable or not */
+    bool fell_back;                    /* the newest checkpoint was damaged; the older one and its log were used */
+    struct lum__catalogue *catalogue;  /* owned until taken */
+    struct lum__replay *replay;        /* what the log behind the checkpoint says ... */
+    size_t commit_count;               /* ... of which commits[0 .. commit_count) are in the catalogue */
+    struct lum__log_position end;      /* behind the last accepted record (before a cut commit, if there was one) */
     struct lum__wal_evidence evidence;
     struct lum__decision decision;
-    bool needs_recovery;                  /* the end was not clean */
-    uint64_t durable_sequence;            /* that can be proven: the end after a clean close, else the highest watermark */
+    bool needs_recovery;       /* the end was not clean */
+    uint64_t durable_sequence; /* that can be proven: the end after a clean close, else the highest watermark */
     uint64_t next_data_segment, next_wal_segment;
-    struct lum__error problem;            /* the first thing wrong, with file, offset and condition; status LUM_OK if nothing is */
+    struct lum__error problem; /* the first thing wrong, with file, offset and condition; status LUM_OK if nothing is */
     struct lum__error checkpoint_problem; /* with fell_back: what is wrong with the newest checkpoint */
     lum_recovery_data report;
 };
 
-/* LUM_OK also where the verdict is refuse (the caller looks at plan->decision; the catalogue then holds what is intact, as a prefix of
- * commit order, so that it can be read). Errors: no valid checkpoint, I/O, damage of STATE. Beside a live writer it tries again
- * where a file vanished under it. */
-LUM_MUST_USE lum_status lum__plan_make(struct lum__fs *fs, const struct lum__plan_options *options, struct lum__plan *out);
+/* LUM_OK also where the verdict is refuse (the caller looks at plan->decision; the catalogue then holds what is intact,
+ * as a prefix of commit order, so that it can be read). Errors: no valid checkpoint, I/O, damage of STATE. Beside a
+ * live writer it tries again where a file vanished under it. */
+LUM_MUST_USE lum_status lum__plan_make(struct lum__fs *fs, const struct lum__plan_options *options,
+                                       struct lum__plan *out);
 /* The same under a given STATE (for verify, where the real one is damaged). */
-LUM_MUST_USE lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_options *options, const struct lum__state *state,
-                                             struct lum__plan *out);
+LUM_MUST_USE lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_options *options,
+                                             const struct lum__state *state, struct lum__plan *out);
 void lum__plan_fini(struct lum__plan *plan);
-/* Makes the place where reading the log stopped, and why, this thread's last error: of the segment that is to blame (a successor that a seal
- * names, rather than the seal). status: LUM_ERR_CORRUPT or LUM_ERR_UNSUPPORTED, returned. */
+/* Makes the place where reading the log stopped, and why, this thread's last error: of the segment that is to blame (a
+ * successor that a seal names, rather than the seal). status: LUM_ERR_CORRUPT or LUM_ERR_UNSUPPORTED, returned. */
 lum_status lum__plan_blame_log(struct lum__fs *fs, const uint8_t store_id[16], const struct lum__wal_evidence *seen,
                                const struct lum__replay *replay, lum_status status, const char *sentence);
 
@@ -81,24 +84,28 @@ struct lum__parts {
 };
 
 /* Opens a locked store for writing: STATE, plan, the attempt counter, recovery if needed, new epoch, mark running.
- * LUM_ERR_NEEDS_PERSON on refuse, state failed or too many attempts (STATE is then failed, readers still work); LUM_ERR_NEEDS_RECOVERY with
- * options->no_recovery. LUM_ERR_NO_SPACE costs no attempt. report is filled as far as known on failures too. */
-LUM_MUST_USE lum_status lum__parts_open(struct lum__fs *fs, const lum_options *options, uint32_t workers, uint64_t memory_bytes_max,
-                                        struct lum__parts *out);
-/* Takes a checkpoint: the caller has stopped appending. Syncs the data segments in `dirty` and the log, writes checkpoint-N, logs and syncs a checkpoint
- * record, removes all checkpoints but the two newest, recycles log behind the older one (only while no reader holds byte 1 of lock_file; with
- * lock_file NULL nothing is removed). open: transactions in progress. The batch of parts->writer must be empty, and every commit in the log published
- * in parts->catalogue. LUM_ERR_NO_SPACE: the store goes on as before, take one again later. Any other failure: poison. */
-LUM_MUST_USE lum_status lum__parts_checkpoint(struct lum__parts *parts, struct lum__file *lock_file, const struct lum__open_transaction *open,
-                                              size_t open_count, const uint64_t *dirty_segments, size_t dirty_count);
-/* Clean close: syncs the data of all commits since the last checkpoint and the log, checkpoint, trim, clean mark. No transaction is open any more. On a
- * failure nothing is marked clean. Releases everything whatever the status. */
+ * LUM_ERR_NEEDS_PERSON on refuse, state failed or too many attempts (STATE is then failed, readers still work);
+ * LUM_ERR_NEEDS_RECOVERY with options->no_recovery. LUM_ERR_NO_SPACE costs no attempt. report is filled as far as known
+ * on failures too. */
+LUM_MUST_USE lum_status lum__parts_open(struct lum__fs *fs, const lum_options *options, uint32_t workers,
+                                        uint64_t memory_bytes_max, struct lum__parts *out);
+/* Takes a checkpoint: the caller has stopped appending. Syncs the data segments in `dirty` and the log, writes
+ * checkpoint-N, logs and syncs a checkpoint record, removes all checkpoints but the two newest, recycles log behind the
+ * older one (only while no reader holds byte 1 of lock_file; with lock_file NULL nothing is removed). open:
+ * transactions in progress. The batch of parts->writer must be empty, and every commit in the log published in
+ * parts->catalogue. LUM_ERR_NO_SPACE: the store goes on as before, take one again later. Any other failure: poison. */
+LUM_MUST_USE lum_status lum__parts_checkpoint(struct lum__parts *parts, struct lum__file *lock_file,
+                                              const struct lum__open_transaction *open, size_t open_count,
+                                              const uint64_t *dirty_segments, size_t dirty_count);
+/* Clean close: syncs the data of all commits since the last checkpoint and the log, checkpoint, trim, clean mark. No
+ * transaction is open any more. On a failure nothing is marked clean. Releases everything whatever the status. */
 lum_status lum__parts_close_clean(struct lum__parts *parts, struct lum__file *lock_file);
 /* Releases everything without marking clean (after poison). */
 void lum__parts_abandon(struct lum__parts *parts);
 
-/* A person asks to try again (lum recover) a store that is in state failed: attempts 0, state crash_detected. The next opening judges it anew, and
- * refuses again if the evidence is the same. The caller holds the lock. LUM_OK and nothing done in any other state. */
+/* A person asks to try again (lum recover) a store that is in state failed: attempts 0, state crash_detected. The next
+ * opening judges it anew, and refuses again if the evidence is the same. The caller holds the lock. LUM_OK and nothing
+ * done in any other state. */
 LUM_MUST_USE lum_status lum__parts_retry(struct lum__fs *fs);
 
 #endif

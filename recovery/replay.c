@@ -20,7 +20,8 @@ struct lum__replay_open {
 
 static struct lum__replay_open **find_open(struct lum__replay *replay, uint64_t transaction_id)
 {
-    struct lum__replay_open **at = &replay->open[(transaction_id ^ transaction_id >> EPOCH_SHIFT) % LUM__REPLAY_BUCKETS];
+    struct lum__replay_open **at =
+        &replay->open[(transaction_id ^ transaction_id >> EPOCH_SHIFT) % LUM__REPLAY_BUCKETS];
     while (*at != NULL && (*at)->transaction_id != transaction_id) at = &(*at)->next;
     return at;
 }
@@ -80,13 +81,15 @@ out:
     return status;
 }
 
-/* Intact records that contradict each other: our bug, or a log put together from pieces. Nothing of it is taken from here on. */
+/* Intact records that contradict each other: our bug, or a log put together from pieces. Nothing of it is taken from
+ * here on. */
 static lum_status mark_broken(struct lum__replay *replay, const struct lum__wal_record *record, const char *why)
 {
     char path[64];
     lum__wal_path(record->segment, path);
-    lum_status status = lum__corrupt(path, record->offset, 0, "%s %llu of transaction %llu %s", lum__wal_type_name(record->type),
-                                     (unsigned long long)record->sequence, (unsigned long long)record->transaction_id, why);
+    lum_status status =
+        lum__corrupt(path, record->offset, 0, "%s %llu of transaction %llu %s", lum__wal_type_name(record->type),
+                     (unsigned long long)record->sequence, (unsigned long long)record->transaction_id, why);
     (void)status;
     replay->is_broken = true;
     replay->problem = *lum__error_last();
@@ -100,7 +103,8 @@ static int compare_ordinals(const void *a, const void *b)
 }
 
 /* Why a commit does not fit its chunks (sorted by ordinal), NULL if it does. */
-static const char *find_misfit(const struct lum__wal_record *record, const struct lum__chunk_entry *chunks, size_t count)
+static const char *find_misfit(const struct lum__wal_record *record, const struct lum__chunk_entry *chunks,
+                               size_t count)
 {
     uint64_t rows = 0;
     if (record->commit.chunk_count != count) return "names another number of chunks than the log does";
@@ -113,7 +117,8 @@ static const char *find_misfit(const struct lum__wal_record *record, const struc
     return NULL;
 }
 
-static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_position *before, const struct lum__wal_record *record)
+static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_position *before,
+                              const struct lum__wal_record *record)
 {
     struct lum__replay_open **at = find_open(replay, record->transaction_id);
     struct lum__replay_open none = {.transaction_id = record->transaction_id};
@@ -167,7 +172,8 @@ static lum_status feed_begin(struct lum__replay *replay, const struct lum__wal_r
     return add_open(replay, record->transaction_id, &open);
 }
 
-lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_position *before, const struct lum__wal_record *record)
+lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_position *before,
+                            const struct lum__wal_record *record)
 {
     lum_status status = LUM_OK;
     LUM_ASSERT(record->sequence == before->sequence + 1);
@@ -176,7 +182,8 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
     if (record->timestamp > replay->last_timestamp) replay->last_timestamp = record->timestamp;
     if (record->type <= LUM__WAL_ROLLBACK) {
         replay->last_content_sequence = record->sequence;
-        if (record->transaction_id >> EPOCH_SHIFT > replay->epoch_max) replay->epoch_max = record->transaction_id >> EPOCH_SHIFT;
+        if (record->transaction_id >> EPOCH_SHIFT > replay->epoch_max)
+            replay->epoch_max = record->transaction_id >> EPOCH_SHIFT;
     }
     if (!replay->is_broken) {
         struct lum__replay_open **open;
@@ -191,7 +198,7 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
         case LUM__WAL_CHECKPOINT:
             if (record->checkpoint.number > replay->checkpoint_max) replay->checkpoint_max = record->checkpoint.number;
             break;
-        case LUM__WAL_PAGES:     /* the reader stops at one: reserved */
+        case LUM__WAL_PAGES: /* the reader stops at one: reserved */
         case LUM__WAL_WATERMARK:
         case LUM__WAL_SEAL: break;
         }
@@ -200,7 +207,8 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
     return status;
 }
 
-lum_status lum__replay_publish(const struct lum__replay *replay, size_t first, size_t end, struct lum__catalogue *catalogue)
+lum_status lum__replay_publish(const struct lum__replay *replay, size_t first, size_t end,
+                               struct lum__catalogue *catalogue)
 {
     LUM_ASSERT(first <= end);
     LUM_ASSERT(end <= replay->commit_count);

@@ -1,8 +1,9 @@
 /* recovery/rewrite.c - see rewrite.h.
  *
- * After a failed sync the kernel may hold pages as clean that the disk never got; reading them back proves nothing, and a new fdatasync writes nothing.
- * Where chunks were read past the page cache they were seen on the disk itself. Where that is impossible, and no sync after the chunk's write is
- * proven (neither data_synced nor the watermark), the bytes are written anew. */
+ * After a failed sync the kernel may hold pages as clean that the disk never got; reading them back proves nothing, and
+ * a new fdatasync writes nothing. Where chunks were read past the page cache they were seen on the disk itself. Where
+ * that is impossible, and no sync after the chunk's write is proven (neither data_synced nor the watermark), the bytes
+ * are written anew. */
 #include "recovery/rewrite.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ struct mover {
 };
 
 /* Gives a chunk in memory another place: header CRC and digest change, pages do not. */
-static void readdress(uint8_t *bytes, uint32_t page_count, uint64_t segment, uint64_t offset, struct lum__chunk_entry *entry)
+static void readdress(uint8_t *bytes, uint32_t page_count, uint64_t segment, uint64_t offset,
+                      struct lum__chunk_entry *entry)
 {
     lum__put_u64(bytes + AT_SEGMENT, segment);
     lum__put_u64(bytes + AT_OFFSET, offset);
@@ -67,7 +69,8 @@ static lum_status move_bytes(struct mover *mover, struct lum__chunk_entry *entry
     lum__segment_path(entry->segment, path);
     LUM_TRY(lum__segment_files_get(mover->files, entry->segment, &from));
     LUM_TRY(lum__file_read(from, bytes, entry->byte_count, entry->offset, &bytes_read));
-    if (bytes_read < entry->byte_count) return lum__corrupt(path, entry->offset + bytes_read, 1, "the chunk is cut off by the end of its segment");
+    if (bytes_read < entry->byte_count)
+        return lum__corrupt(path, entry->offset + bytes_read, 1, "the chunk is cut off by the end of its segment");
     /* Verified in the plan already, but these are other bytes: read again. */
     LUM_TRY(lum__chunk_check(bytes, mover->store_id, entry, mover->scratch, mover->rows, path));
     LUM_TRY(lum__chunk_check_directory(bytes, entry->byte_count, mover->store_id, entry, path, &page_count));
@@ -87,7 +90,8 @@ static lum_status move_chunk(struct mover *mover, struct lum__chunk_entry *entry
     return status;
 }
 
-/* A version in which everything that the log or the checkpoint names is in use: catalogue, committed or not, bad or cut. */
+/* A version in which all that may still count is in use: the catalogue, and whole commits that are going to be cut. (A
+ * bad one is cut again, whatever becomes of its chunks; its files may not even be there.) */
 static lum_status collect_used(const struct lum__plan *plan, const struct lum__catalogue_version *version,
                                struct lum__catalogue_version *used)
 {
@@ -101,10 +105,11 @@ static lum_status collect_used(const struct lum__plan *plan, const struct lum__c
     if (version->chunk_count > 0) memcpy(chunks, version->chunks, version->chunk_count * sizeof *chunks);
     size_t at = version->chunk_count;
     for (size_t i = plan->commit_count; i < replay->commit_count; i++) {
+        if (replay->commits[i].is_bad) continue;
         for (size_t j = 0; j < replay->commits[i].chunk_count; j++) chunks[at++] = replay->commits[i].chunks[j];
     }
     used->chunks = chunks;
-    used->chunk_count = count;
+    used->chunk_count = at;
     return LUM_OK;
 }
 
@@ -121,8 +126,8 @@ static lum_status move_all(struct mover *mover, struct lum__plan *plan, uint64_t
     return LUM_OK;
 }
 
-static lum_status open_mover(struct mover *mover, uint64_t epoch, uint64_t segment_bytes_max, const struct lum__plan *plan,
-                             const struct lum__catalogue_version *used)
+static lum_status open_mover(struct mover *mover, uint64_t epoch, uint64_t segment_bytes_max,
+                             const struct lum__plan *plan, const struct lum__catalogue_version *used)
 {
     void *memory = NULL;
     LUM_TRY(lum__memory_map(lum__page_scratch_bytes(), &memory, &mover->scratch_mapped));
@@ -130,7 +135,8 @@ static lum_status open_mover(struct mover *mover, uint64_t epoch, uint64_t segme
     LUM_TRY(lum__alloc(LUM__PAGE_ROWS_MAX * sizeof(lum_t), &memory));
     mover->rows = memory;
     LUM_TRY(lum__segment_files_open(mover->fs, mover->store_id, false, &mover->files));
-    return lum__segments_open(mover->fs, mover->store_id, epoch, segment_bytes_max, used, plan->next_data_segment, &mover->segments);
+    return lum__segments_open(mover->fs, mover->store_id, epoch, segment_bytes_max, used, plan->next_data_segment,
+                              &mover->segments);
 }
 
 static lum_status close_mover(struct mover *mover)
@@ -151,7 +157,8 @@ static bool is_anything_doubtful(const struct lum__plan *plan)
     return false;
 }
 
-lum_status lum__rewrite_doubtful(struct lum__fs *fs, uint64_t epoch, uint64_t segment_bytes_max, struct lum__plan *plan, uint64_t *rewritten)
+lum_status lum__rewrite_doubtful(struct lum__fs *fs, uint64_t epoch, uint64_t segment_bytes_max, struct lum__plan *plan,
+                                 uint64_t *rewritten)
 {
     *rewritten = 0;
     if (!is_anything_doubtful(plan)) return LUM_OK;
@@ -165,8 +172,10 @@ lum_status lum__rewrite_doubtful(struct lum__fs *fs, uint64_t epoch, uint64_t se
         if (mover.segments != NULL) plan->next_data_segment = lum__segments_next_number(mover.segments);
         struct lum__error cause = *lum__error_last();
         lum_status closed = close_mover(&mover);
-        if (status == LUM_OK) status = closed;
-        else lum__error_restore(&cause);
+        if (status == LUM_OK)
+            status = closed;
+        else
+            lum__error_restore(&cause);
         free((void *)(uintptr_t)used.chunks);
     }
     lum__catalogue_unpin(plan->catalogue, version);

@@ -49,9 +49,11 @@ static lum_status unsupported(uint64_t offset, uint32_t condition, const char *w
 
 static lum_status check_form(const uint8_t *block)
 {
-    if (lum__get_u32(block + AT_STATE) > LUM_STATE_FAILED) return unsupported(AT_STATE, 8, "the state is not one of 0..4");
+    if (lum__get_u32(block + AT_STATE) > LUM_STATE_FAILED)
+        return unsupported(AT_STATE, 8, "the state is not one of 0..4");
     if (lum__get_u32(block + AT_CLEAN) > 1) return unsupported(AT_CLEAN, 8, "the clean mark is neither 0 nor 1");
-    if (!lum__is_zero(block + AT_ZERO, AT_ERROR - AT_ZERO)) return unsupported(AT_ZERO, 6, "reserved bytes are not zero");
+    if (!lum__is_zero(block + AT_ZERO, AT_ERROR - AT_ZERO))
+        return unsupported(AT_ZERO, 6, "reserved bytes are not zero");
     if (!lum__is_zero(block + AT_END_ZERO, 4)) return unsupported(AT_END_ZERO, 6, "reserved bytes are not zero");
     size_t length = strnlen((const char *)block + AT_ERROR, ERROR_BYTES);
     if (!lum__is_zero(block + AT_ERROR + length, ERROR_BYTES - length))
@@ -129,8 +131,9 @@ lum_status lum__state_read(struct lum__fs *fs, struct lum__state *out)
 lum_status lum__state_check_writable(const struct lum__state *state)
 {
     if (state->features_read_only == 0) return LUM_OK;
-    return lum__unsupported(state_path, 40, 3, "the store has features (0x%llx) of a later version of lum that this version may only read",
-                        (unsigned long long)state->features_read_only);
+    return lum__unsupported(state_path, 40, 3,
+                            "the store has features (0x%llx) of a later version of lum that this version may only read",
+                            (unsigned long long)state->features_read_only);
 }
 
 lum_status lum__state_write(struct lum__fs *fs, struct lum__state *state)
@@ -162,7 +165,8 @@ static void pause_ms(unsigned ms)
     nanosleep(&pause, NULL);
 }
 
-/* The pid in the text of LOCK, 0 if there is none. It is a message: whether the store is in use is told by the lock alone. */
+/* The pid in the text of LOCK, 0 if there is none. It is a message: whether the store is in use is told by the lock
+ * alone. */
 static uint64_t lock_text_pid(struct lum__file *lock_file)
 {
     char text[LOCK_TEXT_BYTES + 1] = {0};
@@ -196,8 +200,9 @@ static lum_status open_lock_file(struct lum__fs *fs, unsigned flags, struct lum_
     struct lum__file *state_file = NULL;
     if (lum__fs_open_file(fs, state_path, LUM__OPEN_READ, &state_file) == LUM_OK) {
         lum__file_close(state_file);
-        return lum__corrupt("LOCK", LUM_NO_OFFSET, 0,
-                            "the store has no LOCK file; if no lum process has it open, make an empty file of this name");
+        return lum__corrupt(
+            "LOCK", LUM_NO_OFFSET, 0,
+            "the store has no LOCK file; if no lum process has it open, make an empty file of this name");
     }
     return lum__fail(LUM_ERR_NOT_FOUND, "there is no lum store here");
 }
@@ -223,7 +228,8 @@ lum_status lum__store_lock(struct lum__fs *fs, struct lum__file **lock_file)
     }
     lum__file_close(file);
     if (status == LUM_ERR_BUSY && pid != 0)
-        return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing (pid %llu)", (unsigned long long)pid);
+        return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing (pid %llu)",
+                         (unsigned long long)pid);
     if (status == LUM_ERR_BUSY) return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing");
     return status;
 }

@@ -1,6 +1,7 @@
 /* recovery/state.h - the lifecycle file STATE (format.md section 2), the store's lock, and the making of a new store.
  *
- * Order at an opening for writing (design 7): lock -> read STATE -> decide -> *then* mark running (detect before mark). */
+ * Order at an opening for writing (design 7): lock -> read STATE -> decide -> *then* mark running (detect before mark).
+ */
 #ifndef LUM_RECOVERY_STATE_H
 #define LUM_RECOVERY_STATE_H
 
@@ -44,19 +45,21 @@ LUM_MUST_USE lum_status lum__state_write(struct lum__fs *fs, struct lum__state *
 /* Puts a sentence into error_details, cut at its size between characters. */
 void lum__state_explain(struct lum__state *state, const char *sentence);
 
-/* Makes an empty store in the directory of fs: LOCK, folders, first log segment, checkpoint-1, and STATE last of all, everything synced in that order.
- * A directory without STATE is taken only if it holds nothing foreign and no committed data (remains of an interrupted creation are reused);
- * else LUM_ERR_EXISTS naming what is in the way. The writer's lock is taken first (returned). */
+/* Makes an empty store in the directory of fs: LOCK, folders, first log segment, checkpoint-1, and STATE last of all,
+ * everything synced in that order. A directory without STATE is taken only if it holds nothing foreign and no committed
+ * data (remains of an interrupted creation are reused); else LUM_ERR_EXISTS naming what is in the way. The writer's
+ * lock is taken first (returned). */
 LUM_MUST_USE lum_status lum__store_create(struct lum__fs *fs, const lum_options *options, struct lum__file **lock_file);
 
 /* Bytes of LOCK that opens and readers lock. On disk, never renumber. */
 enum { LUM__LOCK_BYTE_WRITER = 0, LUM__LOCK_BYTE_READERS = 1 };
 
-/* Takes byte 0 of LOCK. LUM_ERR_NOT_FOUND: no store here; LUM_ERR_CORRUPT: a store without LOCK. Another process: LUM_ERR_BUSY at once with its pid from the LOCK text in the message; if that process is dead (a killed one
- * whose last writes are still in flight), retried up to 5 s. Then writes our pid into LOCK (a message only). */
+/* Takes byte 0 of LOCK. LUM_ERR_NOT_FOUND: no store here; LUM_ERR_CORRUPT: a store without LOCK. Another process:
+ * LUM_ERR_BUSY at once with its pid from the LOCK text in the message; if that process is dead (a killed one whose last
+ * writes are still in flight), retried up to 5 s. Then writes our pid into LOCK (a message only). */
 LUM_MUST_USE lum_status lum__store_lock(struct lum__fs *fs, struct lum__file **lock_file);
-/* Takes byte 1 shared, for readers; *lock_file is NULL where the medium is read-only and cannot lock, or has no LOCK (no lock needed then).
- * *writer_alive: byte 0 is held. Waits up to 5 s while a writer has byte 1 for freeing. */
+/* Takes byte 1 shared, for readers; *lock_file is NULL where the medium is read-only and cannot lock, or has no LOCK
+ * (no lock needed then). *writer_alive: byte 0 is held. Waits up to 5 s while a writer has byte 1 for freeing. */
 LUM_MUST_USE lum_status lum__store_lock_shared(struct lum__fs *fs, struct lum__file **lock_file, bool *writer_alive);
 
 #endif

@@ -1,5 +1,5 @@
-/* recovery/store_create.c - a new, empty store. Steps, with numbers: recovery/README.md "Creating". STATE is made last of all, when everything
- * else is synced: a directory without STATE is no store, whatever else of ours is in it. */
+/* recovery/store_create.c - a new, empty store. Steps, with numbers: recovery/README.md "Creating". STATE is made last
+ * of all, when everything else is synced: a directory without STATE is no store, whatever else of ours is in it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,14 +51,16 @@ static lum_status look_at_data(void *context, const char *name)
     return LUM_OK;
 }
 
-static lum_status look_into(struct lum__fs *fs, const char *folder, lum_status (*each)(void *, const char *), struct look *look)
+static lum_status look_into(struct lum__fs *fs, const char *folder, lum_status (*each)(void *, const char *),
+                            struct look *look)
 {
     look->folder = folder;
     lum_status status = lum__fs_list(fs, folder, each, look);
     return status == LUM_ERR_NOT_FOUND ? LUM_OK : status;
 }
 
-/* A file of an interrupted creation holds nothing but zeros behind its header; a log with records, or a checkpoint with a body, is somebody's data. */
+/* A file of an interrupted creation holds nothing but zeros behind its header; a log with records, or a checkpoint with
+ * a body, is somebody's data. */
 static lum_status look_for_content(struct lum__fs *fs, const char *path, struct look *look)
 {
     struct lum__file *file = NULL;
@@ -94,7 +96,8 @@ static lum_status check_directory_is_ours(struct lum__fs *fs)
     LUM_TRY(look_for_content(fs, "checkpoint-1", &look));
     if (look.in_the_way[0] == 0) return LUM_OK;
     if (strcmp(look.in_the_way, "STATE") == 0)
-        return lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, "STATE", LUM_NO_OFFSET, 0, "there is a store here already");
+        return lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, "STATE", LUM_NO_OFFSET, 0,
+                            "there is a store here already");
     return lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, look.in_the_way, LUM_NO_OFFSET, 0,
                         "the directory is not empty: a new store needs an empty or a new directory");
 }
@@ -139,7 +142,8 @@ static lum_status make_first_checkpoint(struct lum__fs *fs, struct lum__checkpoi
     struct lum__catalogue *catalogue = NULL;
     LUM_TRY(lum__catalogue_create(&catalogue));
     const struct lum__catalogue_version *version = lum__catalogue_pin(catalogue);
-    lum_status status = lum__checkpoint_write(fs, checkpoint, version); /* syncs the top directory too: LOCK, wal/ and data/ */
+    lum_status status =
+        lum__checkpoint_write(fs, checkpoint, version); /* syncs the top directory too: LOCK, wal/ and data/ */
     lum__catalogue_unpin(catalogue, version);
     lum__catalogue_destroy(catalogue);
     return status;

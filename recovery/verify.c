@@ -22,11 +22,10 @@ struct verify {
     struct lum__fs *fs;
     uint32_t workers;
     bool writer_alive;
-    struct lum__state state; /* the store's, or what stands in for a damaged one */
+    struct lum__state state;                      /* the store's, or what stands in for a damaged one */
     uint64_t checkpoints[CHECKPOINTS_LISTED_MAX]; /* files found, newest first */
     size_t checkpoint_count;
     bool has_lock, has_state, has_wal, has_data;
-    const struct lum__chunk_entry *scanned; /* by the scan in progress */
     pthread_mutex_t mutex; /* what follows, while workers run */
     void (*on_finding)(void *context, const lum_finding *finding);
     void *context;
@@ -34,7 +33,8 @@ struct verify {
     struct lum__error first; /* finding, the one to return */
 };
 
-/* ----------------------------------------------------------------------------------------------------------- findings */
+/* ----------------------------------------------------------------------------------------------------------- findings
+ */
 
 /* This thread's last error is a problem of the store. */
 static void note_finding(struct verify *verify)
@@ -45,7 +45,8 @@ static void note_finding(struct verify *verify)
     bool is_first_damage = error->status != LUM_ERR_UNSUPPORTED && verify->first.status == LUM_ERR_UNSUPPORTED;
     if (verify->first.status == LUM_OK || is_first_damage) verify->first = *error;
     if (verify->on_finding != NULL) {
-        lum_finding finding = {.file = error->file, .offset = error->offset, .condition = error->condition, .what = error->message};
+        lum_finding finding = {
+            .file = error->file, .offset = error->offset, .condition = error->condition, .what = error->message};
         verify->on_finding(verify->context, &finding);
     }
     pthread_mutex_unlock(&verify->mutex);
@@ -53,7 +54,8 @@ static void note_finding(struct verify *verify)
 
 static bool is_finding(lum_status status)
 {
-    return status == LUM_ERR_CORRUPT || status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN || status == LUM_ERR_NOT_FOUND;
+    return status == LUM_ERR_CORRUPT || status == LUM_ERR_UNSUPPORTED || status == LUM_ERR_FOREIGN ||
+           status == LUM_ERR_NOT_FOUND;
 }
 
 /* Findings are taken down and verification goes on; failures of the machine are passed up. */
@@ -70,15 +72,15 @@ static lum_status take_down_problem(struct verify *verify, const struct lum__err
     return take_down(verify, problem->status);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- names */
+/* -------------------------------------------------------------------------------------------------------------- names
+ */
 
 /* NAME.tmp of a replacement that was not finished: the next writer removes it. */
 static bool is_leftover(const char *name)
 {
     size_t length = strlen(name);
     uint64_t number;
-    return strcmp(name, "STATE.tmp") == 0 ||
-           (length > 4 && lum__name_number(name, "checkpoint-", ".tmp", &number));
+    return strcmp(name, "STATE.tmp") == 0 || (length > 4 && lum__name_number(name, "checkpoint-", ".tmp", &number));
 }
 
 static lum_status unexpected(struct verify *verify, const char *folder, const char *name)
@@ -101,7 +103,8 @@ static lum_status check_top_name(void *context, const char *name)
         verify->has_wal = true;
     } else if (strcmp(name, "data") == 0) {
         verify->has_data = true;
-    } else if (strcmp(name, "emergency") != 0 && !lum__name_number(name, "checkpoint-", "", &number) && !is_leftover(name)) {
+    } else if (strcmp(name, "emergency") != 0 && !lum__name_number(name, "checkpoint-", "", &number) &&
+               !is_leftover(name)) {
         return unexpected(verify, "", name);
     }
     return LUM_OK;
@@ -145,9 +148,11 @@ static void count_file(struct verify *verify, uint64_t bytes)
     verify->report->bytes_checked += bytes;
 }
 
-/* ---------------------------------------------------------------------------------------------------- STATE, checkpoints */
+/* ---------------------------------------------------------------------------------------------------- STATE,
+ * checkpoints */
 
-/* Without STATE nothing says where a clean end would be: the log is read to where it breaks off. The store's id comes from a checkpoint. */
+/* Without STATE nothing says where a clean end would be: the log is read to where it breaks off. The store's id comes
+ * from a checkpoint. */
 static lum_status stand_in_for_state(struct verify *verify)
 {
     memset(&verify->state, 0, sizeof verify->state);
@@ -213,15 +218,16 @@ static bool is_listed(const struct verify *verify, const struct lum__error *prob
     return false;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- log */
+/* ---------------------------------------------------------------------------------------------------------------- log
+ */
 
 static lum_status check_bad_segment(void *context, const char *path)
 {
     struct verify *verify = context;
     const struct lum__error *error = lum__error_last();
     (void)path;
-    /* A bad header of a segment that the log leads to stops the reader, which says so. Of any other it is what a crash leaves of a
-     * successor or a recycled file, and inert; but not if it is intact, and another's. */
+    /* A bad header of a segment that the log leads to stops the reader, which says so. Of any other it is what a crash
+     * leaves of a successor or a recycled file, and inert; but not if it is intact, and another's. */
     if (error->status == LUM_ERR_FOREIGN || error->status == LUM_ERR_UNSUPPORTED) note_finding(verify);
     return LUM_OK;
 }
@@ -237,8 +243,8 @@ static lum_status check_segment_list(struct verify *verify)
 }
 
 /* The log from `from` on to exactly `to`. Breaks in it are findings (*is_whole false). */
-static lum_status read_between(struct verify *verify, const struct lum__checkpoint *from, const struct lum__log_position *to,
-                               struct lum__replay *replay, bool *is_whole)
+static lum_status read_between(struct verify *verify, const struct lum__checkpoint *from,
+                               const struct lum__log_position *to, struct lum__replay *replay, bool *is_whole)
 {
     struct lum__wal_reader *reader = NULL;
     struct lum__wal_record record;
@@ -275,21 +281,23 @@ out:
 static bool is_same_chunk(const struct lum__chunk_entry *a, const struct lum__chunk_entry *b, bool data_synced)
 {
     bool same_place = a->segment == b->segment && a->offset == b->offset && a->digest == b->digest;
-    return a->transaction_id == b->transaction_id && a->ordinal == b->ordinal && a->commit_sequence == b->commit_sequence &&
-           a->byte_count == b->byte_count && a->row_count == b->row_count && a->lum_digest == b->lum_digest && (same_place || !data_synced);
+    return a->transaction_id == b->transaction_id && a->ordinal == b->ordinal &&
+           a->commit_sequence == b->commit_sequence && a->byte_count == b->byte_count && a->row_count == b->row_count &&
+           a->lum_digest == b->lum_digest && (same_place || !data_synced);
 }
 
 static bool is_same_transaction(const struct lum__transaction *a, const struct lum__transaction *b)
 {
-    return a->transaction_id == b->transaction_id && a->commit_sequence == b->commit_sequence && a->lum_count == b->lum_count &&
-           a->chunk_count == b->chunk_count && a->digest == b->digest && a->data_synced == b->data_synced && strcmp(a->label, b->label) == 0;
+    return a->transaction_id == b->transaction_id && a->commit_sequence == b->commit_sequence &&
+           a->lum_count == b->lum_count && a->chunk_count == b->chunk_count && a->digest == b->digest &&
+           a->data_synced == b->data_synced && strcmp(a->label, b->label) == 0;
 }
 
 static bool is_same_content(const struct lum__catalogue_version *a, const struct lum__catalogue_version *b)
 {
     size_t chunk = 0;
-    if (a->chunk_count != b->chunk_count || a->transaction_count != b->transaction_count || a->lum_count != b->lum_count ||
-        a->digest != b->digest)
+    if (a->chunk_count != b->chunk_count || a->transaction_count != b->transaction_count ||
+        a->lum_count != b->lum_count || a->digest != b->digest)
         return false;
     for (size_t i = 0; i < a->transaction_count; i++) {
         if (!is_same_transaction(&a->transactions[i], &b->transactions[i])) return false;
@@ -302,8 +310,8 @@ static bool is_same_content(const struct lum__catalogue_version *a, const struct
 }
 
 /* The older checkpoint with the log behind it must give the newer one. */
-static lum_status compare_checkpoints(struct verify *verify, const struct lum__checkpoint *older, struct lum__catalogue *older_content,
-                                      const struct lum__checkpoint *newer)
+static lum_status compare_checkpoints(struct verify *verify, const struct lum__checkpoint *older,
+                                      struct lum__catalogue *older_content, const struct lum__checkpoint *newer)
 {
     struct lum__replay *replay = NULL;
     struct lum__checkpoint again = {0};
@@ -320,7 +328,8 @@ static lum_status compare_checkpoints(struct verify *verify, const struct lum__c
     if (!is_same_content(a, b)) {
         char path[LUM__PATH_BYTES_MAX];
         snprintf(path, sizeof path, "checkpoint-%" PRIu64, newer->number);
-        status = take_down(verify, lum__corrupt(path, LUM__BLOCK_BYTES, 9, "checkpoint-%" PRIu64 " and the log behind it give other contents",
+        status = take_down(verify, lum__corrupt(path, LUM__BLOCK_BYTES, 9,
+                                                "checkpoint-%" PRIu64 " and the log behind it give other contents",
                                                 older->number));
     }
     lum__catalogue_unpin(older_content, a);
@@ -339,9 +348,11 @@ static lum_status cross_check(struct verify *verify, const struct lum__checkpoin
         struct lum__catalogue *content = NULL;
         if (verify->checkpoints[i] >= newer->number) continue;
         LUM_TRY(lum__catalogue_create(&content));
-        lum_status status = lum__checkpoint_read(verify->fs, verify->checkpoints[i], verify->state.store_id, &older, content);
+        lum_status status =
+            lum__checkpoint_read(verify->fs, verify->checkpoints[i], verify->state.store_id, &older, content);
         bool is_valid = status == LUM_OK;
-        status = is_valid ? compare_checkpoints(verify, &older, content, newer) : LUM_OK; /* an invalid one was reported */
+        status =
+            is_valid ? compare_checkpoints(verify, &older, content, newer) : LUM_OK; /* an invalid one was reported */
         lum__checkpoint_fini(&older);
         lum__catalogue_destroy(content);
         LUM_TRY(status);
@@ -350,7 +361,8 @@ static lum_status cross_check(struct verify *verify, const struct lum__checkpoin
     return LUM_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- data */
+/* --------------------------------------------------------------------------------------------------------------- data
+ */
 
 static lum_status on_damage(void *context, uint32_t worker, size_t chunk_index)
 {
@@ -362,8 +374,9 @@ static lum_status on_damage(void *context, uint32_t worker, size_t chunk_index)
 }
 
 /* Sorts out the chunks whose segment file is missing or has a bad header: one finding a file. */
-static lum_status select_chunks(struct verify *verify, struct lum__segment_files *files, const struct lum__catalogue_version *version,
-                                struct lum__chunk_entry *selected, size_t *selected_count)
+static lum_status select_chunks(struct verify *verify, struct lum__segment_files *files,
+                                const struct lum__catalogue_version *version, struct lum__chunk_entry *selected,
+                                size_t *selected_count)
 {
     uint64_t bad_segment = 0, last_good = 0;
     for (size_t i = 0; i < version->chunk_count; i++) {
@@ -401,7 +414,8 @@ static lum_status check_chunks(struct verify *verify, const struct lum__catalogu
     LUM_TRY_OUT(lum__segment_files_open(verify->fs, verify->state.store_id, true, &files));
     LUM_TRY_OUT(select_chunks(verify, files, version, selected, &count));
     if (count > 0)
-        LUM_TRY_OUT(lum__chunk_scan(verify->fs, files, selected, count, &options, verify->workers, NULL, on_damage, verify, &counts));
+        LUM_TRY_OUT(lum__chunk_scan(verify->fs, files, selected, count, &options, verify->workers, NULL, on_damage,
+                                    verify, &counts));
 out:
     lum__segment_files_close(files);
     free(selected);
@@ -436,7 +450,8 @@ static lum_status check_data_files(struct verify *verify)
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- all of it */
+/* ---------------------------------------------------------------------------------------------------------- all of it
+ */
 
 static lum_status check_contents(struct verify *verify)
 {
@@ -445,15 +460,18 @@ static lum_status check_contents(struct verify *verify)
                                         .for_reading = true,
                                         .writer_alive = verify->writer_alive};
     struct lum__plan plan;
-    lum_status status = verify->state.epoch == UINT64_MAX ? lum__plan_make_under(verify->fs, &options, &verify->state, &plan)
-                                                          : lum__plan_make(verify->fs, &options, &plan);
+    lum_status status = verify->state.epoch == UINT64_MAX
+                            ? lum__plan_make_under(verify->fs, &options, &verify->state, &plan)
+                            : lum__plan_make(verify->fs, &options, &plan);
     if (status != LUM_OK) return take_down(verify, status);
     verify->report->wal_records_checked += plan.replay->record_count;
     verify->report->bytes_checked += plan.replay->log_bytes;
     bool is_refused = plan.decision.verdict == LUM__VERDICT_REFUSE || plan.decision.verdict == LUM__VERDICT_UNSUPPORTED;
     bool is_of_chunk = strncmp(plan.problem.file, "data/", 5) == 0; /* found again below, with all others */
-    if (is_refused && plan.problem.status != LUM_OK && !is_of_chunk) LUM_TRY_OUT(take_down_problem(verify, &plan.problem));
-    if (plan.fell_back && !is_listed(verify, &plan.checkpoint_problem)) LUM_TRY_OUT(take_down_problem(verify, &plan.checkpoint_problem));
+    if (is_refused && plan.problem.status != LUM_OK && !is_of_chunk)
+        LUM_TRY_OUT(take_down_problem(verify, &plan.problem));
+    if (plan.fell_back && !is_listed(verify, &plan.checkpoint_problem))
+        LUM_TRY_OUT(take_down_problem(verify, &plan.checkpoint_problem));
     LUM_TRY_OUT(cross_check(verify, &plan.checkpoint));
     const struct lum__catalogue_version *version = lum__catalogue_pin(plan.catalogue);
     status = check_chunks(verify, version);
@@ -475,10 +493,12 @@ static lum_status check_store(struct verify *verify)
     return check_contents(verify);
 }
 
-lum_status lum__verify(struct lum__fs *fs, uint32_t workers, void (*on_finding)(void *context, const lum_finding *finding), void *context,
+lum_status lum__verify(struct lum__fs *fs, uint32_t workers,
+                       void (*on_finding)(void *context, const lum_finding *finding), void *context,
                        lum_verify_report *report)
 {
-    struct verify verify = {.fs = fs, .workers = workers, .on_finding = on_finding, .context = context, .report = report};
+    struct verify verify = {
+        .fs = fs, .workers = workers, .on_finding = on_finding, .context = context, .report = report};
     struct lum__file *lock_file = NULL;
     *report = (lum_verify_report)LUM_VERIFY_REPORT_INIT;
     LUM_TRY(lum__store_lock_shared(fs, &lock_file, &verify.writer_alive));

@@ -1,6 +1,7 @@
-/* Proves: whatever a power cut (or kill) leaves at any step of creating, loading, checkpointing, closing or recovering, the next opening succeeds by
- * itself and finds acknowledged <= recovered <= submitted, as an unbroken prefix of commit order, bit for bit; verify finds nothing; a second opening
- * changes nothing. And that the test can fail: with a disk that ignores file syncs or directory syncs it does.
+/* Proves: whatever a power cut (or kill) leaves at any step of creating, loading, checkpointing, closing or recovering,
+ * the next opening succeeds by itself and finds acknowledged <= recovered <= submitted, as an unbroken prefix of commit
+ * order, bit for bit; verify finds nothing; a second opening changes nothing. And that the test can fail: with a disk
+ * that ignores file syncs or directory syncs it does.
  *
  *   recovery_power_test [FIRST_SEED COUNT]      LUM_SEED=N replays one */
 #include <inttypes.h>
@@ -44,22 +45,20 @@ static struct {
     uint64_t interrupted_recoveries, interrupted_creations, recycled, in_doubt;
 } met;
 
-static uint64_t pick(struct run *run, uint64_t count)
-{
-    return lum__splitmix64(&run->random) % count;
-}
+static uint64_t pick(struct run *run, uint64_t count) { return lum__splitmix64(&run->random) % count; }
 
 static bool complain(struct run *run, const char *what)
 {
     if (run->why[0] == 0) {
         const struct lum__error *error = lum__error_last();
-        snprintf(run->why, sizeof run->why, "%s (last error: %s, %s at %" PRIu64 ": %.200s)", what, lum_status_name(error->status), error->file,
-                 error->offset, error->message);
+        snprintf(run->why, sizeof run->why, "%s (last error: %s, %s at %" PRIu64 ": %.200s)", what,
+                 lum_status_name(error->status), error->file, error->offset, error->message);
     }
     return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------- life of a store */
+/* --------------------------------------------------------------------------------------------------------- life of a
+ * store */
 
 static lum_status load_one(struct run *run)
 {
@@ -79,7 +78,9 @@ static lum_status load_one(struct run *run)
 
 static lum_status leave_one(struct run *run)
 {
-    struct tiny_load load = {.number = 1000000 + pick(run, 1000), .chunk_count = 1 + (uint32_t)pick(run, 3), .chunk_rows = 1 + (uint32_t)pick(run, 200)};
+    struct tiny_load load = {.number = 1000000 + pick(run, 1000),
+                             .chunk_count = 1 + (uint32_t)pick(run, 3),
+                             .chunk_rows = 1 + (uint32_t)pick(run, 200)};
     return tiny_leave(&run->tiny, &load, pick(run, 2) == 0);
 }
 
@@ -113,7 +114,8 @@ static lum_status live(struct run *run)
     return LUM_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------------ crashes */
+/* ------------------------------------------------------------------------------------------------------------------
+ * crashes */
 
 /* Returns whether it was a power cut (else a kill). */
 static bool crash(struct run *run)
@@ -163,14 +165,16 @@ static void note_opening(struct run *run)
     lum__file_close(first);
 }
 
-/* Opens until it works; in a third of the cases recovery itself is cut off first, at most as often as the store allows. */
+/* Opens until it works; in a third of the cases recovery itself is cut off first, at most as often as the store allows.
+ */
 static bool recover(struct run *run, bool is_cut)
 {
     size_t must = is_cut ? run->acknowledged : run->written;
     for (int interruptions = 0; interruptions < INTERRUPTIONS_MAX && pick(run, 3) == 0; interruptions++) {
         lum__sim_stop_at(run->sim, 1 + pick(run, 40));
         lum_status status = start(run);
-        if (status != LUM_OK && !lum__sim_is_stopped(run->sim)) return complain(run, "an opening failed before it was cut off");
+        if (status != LUM_OK && !lum__sim_is_stopped(run->sim))
+            return complain(run, "an opening failed before it was cut off");
         if (status != LUM_OK) met.interrupted_recoveries++;
         if (status == LUM_OK) { /* it came through before the stop: what it found is durable from here on */
             int64_t found = tiny_check(&run->tiny, run->loads, run->submitted, run->why);
@@ -184,11 +188,14 @@ static bool recover(struct run *run, bool is_cut)
     int64_t count = tiny_check(&run->tiny, run->loads, run->submitted, run->why);
     if (count < 0) return complain(run, "wrong content");
     if ((size_t)count < must) {
-        snprintf(run->why, sizeof run->why, "%lld commits recovered, %zu were acknowledged (%zu submitted, after a %s, row %c: %s)", (long long)count, must,
-                 run->submitted, is_cut ? "power cut" : "kill", run->tiny.parts.report.verdict, run->tiny.parts.report.error_details);
+        snprintf(run->why, sizeof run->why,
+                 "%lld commits recovered, %zu were acknowledged (%zu submitted, after a %s, row %c: %s)",
+                 (long long)count, must, run->submitted, is_cut ? "power cut" : "kill", run->tiny.parts.report.verdict,
+                 run->tiny.parts.report.error_details);
         return false;
     }
-    run->submitted = run->written = run->acknowledged = (size_t)count; /* recovery made them durable; the others are gone for good */
+    run->submitted = run->written = run->acknowledged =
+        (size_t)count; /* recovery made them durable; the others are gone for good */
     return true;
 }
 
@@ -202,10 +209,12 @@ static bool check_again(struct run *run)
     if (is_closed && tiny_close(&run->tiny) != LUM_OK) return complain(run, "closing failed");
     if (!is_closed) tiny_abandon(&run->tiny);
     run->is_open = false;
-    if (lum__verify(fs, 1, NULL, NULL, &report) != LUM_OK) return complain(run, "verify found something after recovery");
+    if (lum__verify(fs, 1, NULL, NULL, &report) != LUM_OK)
+        return complain(run, "verify found something after recovery");
     if (tiny_open(&run->tiny, fs, &options) != LUM_OK) return complain(run, "the second opening failed");
     run->is_open = true;
-    if (is_closed == run->tiny.parts.report.crash_detected) return complain(run, "a clean close was not seen, or seen where none was");
+    if (is_closed == run->tiny.parts.report.crash_detected)
+        return complain(run, "a clean close was not seen, or seen where none was");
     if (run->tiny.parts.report.tail_bytes_cut != 0) return complain(run, "the second opening cut something");
     if (run->tiny.parts.report.last_sequence < sequence) return complain(run, "the second opening lost records");
     int64_t count = tiny_check(&run->tiny, run->loads, run->submitted, run->why);
@@ -246,7 +255,8 @@ static bool run_seed(uint64_t seed, enum mutation mutation, char why[WHY_BYTES])
     return is_well;
 }
 
-/* -------------------------------------------------------------------------------------------------------------------- tests */
+/* --------------------------------------------------------------------------------------------------------------------
+ * tests */
 
 static uint64_t first_seed, seed_count = SEEDS;
 
@@ -257,8 +267,10 @@ static void every_cut_is_survived(void **state)
         char why[WHY_BYTES] = "";
         if (!run_seed(seed, MUTATION_NONE, why)) fail_msg("LUM_SEED=%" PRIu64 ": %s", seed, why);
     }
-    print_message("openings: %" PRIu64 " clean, %" PRIu64 " accepted whole, %" PRIu64 " tails cut, %" PRIu64 " commits cut; %" PRIu64 " after recycling, %" PRIu64 " with more commits than were acknowledged; %" PRIu64
-                  " recoveries and %" PRIu64 " creations cut off\n",
+    print_message("openings: %" PRIu64 " clean, %" PRIu64 " accepted whole, %" PRIu64 " tails cut, %" PRIu64
+                  " commits cut; %" PRIu64 " after recycling, %" PRIu64
+                  " with more commits than were acknowledged; %" PRIu64 " recoveries and %" PRIu64
+                  " creations cut off\n",
                   met.rows['A'], met.rows['B'], met.rows['T'], met.rows['K'], met.recycled, met.in_doubt,
                   met.interrupted_recoveries, met.interrupted_creations);
     if (seed_count < SEEDS) return;
@@ -300,7 +312,8 @@ int main(int argc, char **argv)
         first_seed = strtoull(one, NULL, 10);
         seed_count = 1;
     }
-    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* thousands of small openings: zeroing huge pages would be most of the time */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0,
+          0); /* thousands of small openings: zeroing huge pages would be most of the time */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cut_is_survived),
         cmocka_unit_test(ignored_file_syncs_turn_it_red),

@@ -1,8 +1,10 @@
-/* Proves: every single bit of a small, cleanly closed store with every record type and encoding, when flipped, is reported by verify with the file and an
- * offset, or is inert: the store reads back the same, row for row. And that files cut short, removed, swapped, put in from another store, or set back to
- * an older state are reported or inert likewise. Reading never returns anything but the right rows or an error.
+/* Proves: every single bit of a small, cleanly closed store with every record type and encoding, when flipped, is
+ * reported by verify with the file and an offset, or is inert: the store reads back the same, row for row. And that
+ * files cut short, removed, swapped, put in from another store, or set back to an older state are reported or inert
+ * likewise. Reading never returns anything but the right rows or an error.
  *
- *   bitflip_test [STEP]     flips every STEP-th bit only, from a seeded start (sanitizers are slow); default all; LUM_SEED */
+ *   bitflip_test [STEP]     flips every STEP-th bit only, from a seeded start (sanitizers are slow); default all;
+ * LUM_SEED */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,11 +34,13 @@ static const lum_options options = {.struct_version = 1, .wal_segment_bytes = 16
 static struct lum__sim *original;
 static uint64_t bit_step = 1;
 
-/* ------------------------------------------------------------------------------------------------------------ the store */
+/* ------------------------------------------------------------------------------------------------------------ the
+ * store */
 
 static void must(lum_status status)
 {
-    if (status != LUM_OK) fail_msg("%s: %s: %s", lum_status_name(status), lum__error_last()->file, lum__error_last()->message);
+    if (status != LUM_OK)
+        fail_msg("%s: %s: %s", lum_status_name(status), lum__error_last()->file, lum__error_last()->message);
 }
 
 static void commit(struct tiny *tiny, uint64_t number, uint32_t chunks, uint32_t rows, bool data_synced)
@@ -72,7 +76,8 @@ static struct lum__sim *make_store(uint64_t seed)
     return sim;
 }
 
-/* ---------------------------------------------------------------------------------------------------- reading and checking */
+/* ---------------------------------------------------------------------------------------------------- reading and
+ * checking */
 
 struct reading {
     uint32_t crc;
@@ -80,7 +85,8 @@ struct reading {
     uint32_t encodings; /* bits, by number */
 };
 
-static lum_status add_rows(void *context, uint32_t worker, size_t chunk_index, uint64_t position, const lum_t *rows, uint32_t row_count)
+static lum_status add_rows(void *context, uint32_t worker, size_t chunk_index, uint64_t position, const lum_t *rows,
+                           uint32_t row_count)
 {
     struct reading *reading = context;
     (void)worker, (void)chunk_index, (void)position;
@@ -93,14 +99,16 @@ static void add_catalogue(struct reading *reading, const struct lum__catalogue_v
 {
     for (size_t i = 0; i < version->transaction_count; i++) {
         const struct lum__transaction *transaction = &version->transactions[i];
-        uint64_t words[] = {transaction->transaction_id, transaction->commit_sequence, transaction->commit_timestamp, transaction->lum_count,
-                            transaction->chunk_count, transaction->digest, transaction->data_synced};
+        uint64_t words[] = {transaction->transaction_id, transaction->commit_sequence, transaction->commit_timestamp,
+                            transaction->lum_count,      transaction->chunk_count,     transaction->digest,
+                            transaction->data_synced};
         reading->crc = lum__crc32c(reading->crc, words, sizeof words);
         reading->crc = lum__crc32c(reading->crc, transaction->label, strlen(transaction->label));
     }
 }
 
-/* What a reader gets: transactions and rows. A status other than LUM_OK, or a verdict that is not clean: it was told of damage. */
+/* What a reader gets: transactions and rows. A status other than LUM_OK, or a verdict that is not clean: it was told of
+ * damage. */
 static lum_status read_store(struct lum__fs *fs, struct reading *out)
 {
     struct lum__plan_options plan_options = {.workers = 1, .memory_bytes_max = 16 << 20, .for_reading = true};
@@ -115,7 +123,9 @@ static lum_status read_store(struct lum__fs *fs, struct reading *out)
     add_catalogue(out, version);
     scan.store_id = plan.state.store_id;
     status = lum__segment_files_open(fs, plan.state.store_id, true, &files);
-    if (status == LUM_OK) status = lum__chunk_scan(fs, files, version->chunks, version->chunk_count, &scan, 1, add_rows, NULL, out, &counts);
+    if (status == LUM_OK)
+        status =
+            lum__chunk_scan(fs, files, version->chunks, version->chunk_count, &scan, 1, add_rows, NULL, out, &counts);
     lum__segment_files_close(files);
     if (status == LUM_OK && plan.decision.verdict != LUM__VERDICT_CLEAN) status = LUM_ERR_NEEDS_RECOVERY;
     lum__catalogue_unpin(plan.catalogue, version);
@@ -132,7 +142,8 @@ struct findings {
 static void on_finding(void *context, const lum_finding *finding)
 {
     struct findings *findings = context;
-    if (findings->count++ == 0) snprintf(findings->first, sizeof findings->first, "%s: %.200s", finding->file, finding->what);
+    if (findings->count++ == 0)
+        snprintf(findings->first, sizeof findings->first, "%s: %.200s", finding->file, finding->what);
     if (strcmp(finding->file, findings->file) != 0) return;
     findings->named++;
     if (finding->offset != LUM_NO_OFFSET) findings->with_offset++;
@@ -141,7 +152,8 @@ static void on_finding(void *context, const lum_finding *finding)
 enum outcome { INERT, REPORTED, SILENT, ELSEWHERE };
 
 /* After a change of `file`: was it reported there, or does it change nothing? */
-static enum outcome judge(struct lum__fs *fs, const char *file, const struct reading *right, bool offset_wanted, char why[512])
+static enum outcome judge(struct lum__fs *fs, const char *file, const struct reading *right, bool offset_wanted,
+                          char why[512])
 {
     lum_verify_report report;
     struct findings findings = {.file = file};
@@ -150,7 +162,8 @@ static enum outcome judge(struct lum__fs *fs, const char *file, const struct rea
     if (findings.count == 0 && verified == LUM_OK) {
         lum_status status = read_store(fs, &reading);
         if (status == LUM_OK && reading.crc == right->crc && reading.rows == right->rows) return INERT;
-        snprintf(why, 512, "verify found nothing, but reading gives %s, %" PRIu64 " rows", lum_status_name(status), reading.rows);
+        snprintf(why, 512, "verify found nothing, but reading gives %s, %" PRIu64 " rows", lum_status_name(status),
+                 reading.rows);
         return SILENT;
     }
     snprintf(why, 512, "%s, %zu findings, first %s", lum_status_name(verified), findings.count, findings.first);
@@ -166,7 +179,8 @@ static bool reads_right_or_fails(struct lum__fs *fs, const struct reading *right
     return read_store(fs, &reading) != LUM_OK || (reading.crc == right->crc && reading.rows == right->rows);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- all files */
+/* --------------------------------------------------------------------------------------------------------------- all
+ * files */
 
 struct file_list {
     char paths[FILES_MAX][LUM__PATH_BYTES_MAX];
@@ -179,7 +193,8 @@ static lum_status add_path(void *context, const char *name)
     struct file_list *list = context;
     if (strcmp(name, "wal") == 0 || strcmp(name, "data") == 0) return LUM_OK;
     assert_true(list->count < FILES_MAX);
-    snprintf(list->paths[list->count++], LUM__PATH_BYTES_MAX, "%s%s%.40s", list->folder, list->folder[0] ? "/" : "", name);
+    snprintf(list->paths[list->count++], LUM__PATH_BYTES_MAX, "%s%s%.40s", list->folder, list->folder[0] ? "/" : "",
+             name);
     return LUM_OK;
 }
 
@@ -205,18 +220,24 @@ static void read_right(struct lum__sim *sim, struct reading *right)
     lum__fs_close(fs);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------- flips */
+/* -------------------------------------------------------------------------------------------------------------------
+ * flips */
 
 struct flipping {
     struct file_list files;
     uint64_t sizes[FILES_MAX];
     struct reading right;
     uint64_t start;
-    struct { uint64_t flipped, inert; bool failed; char why[1024]; } workers[WORKERS_MAX];
+    struct {
+        uint64_t flipped, inert;
+        bool failed;
+        char why[1024];
+    } workers[WORKERS_MAX];
     uint32_t worker_count;
 };
 
-static bool flip_one(struct flipping *flipping, struct lum__sim *sim, struct lum__fs *fs, uint32_t worker, size_t file, uint64_t bit)
+static bool flip_one(struct flipping *flipping, struct lum__sim *sim, struct lum__fs *fs, uint32_t worker, size_t file,
+                     uint64_t bit)
 {
     char path[LUM__PATH_BYTES_MAX], why[512] = "";
     memcpy(path, flipping->files.paths[file], sizeof path);
@@ -228,8 +249,8 @@ static bool flip_one(struct flipping *flipping, struct lum__sim *sim, struct lum
     if (outcome == INERT) flipping->workers[worker].inert++;
     if ((outcome == INERT || outcome == REPORTED) && is_right) return true;
     char *failure = flipping->workers[worker].why;
-    snprintf(failure, sizeof flipping->workers[worker].why, "%.60s, bit %" PRIu64 " (byte %" PRIu64 "): %s%s", path, bit, bit / 8,
-             is_right ? "" : "wrong rows were read; ", why);
+    snprintf(failure, sizeof flipping->workers[worker].why, "%.60s, bit %" PRIu64 " (byte %" PRIu64 "): %s%s", path,
+             bit, bit / 8, is_right ? "" : "wrong rows were read; ", why);
     flipping->workers[worker].failed = true;
     return false;
 }
@@ -243,7 +264,8 @@ static void flip_worker(void *context, uint32_t worker)
     bool is_well = lum__sim_open(sim, true, &fs) == LUM_OK;
     for (size_t file = 0; is_well && file < flipping->files.count; file++) {
         for (uint64_t bit = 0; is_well && bit < flipping->sizes[file] * 8; bit++, number++) {
-            if ((number + flipping->start) % bit_step != 0 || number / bit_step % flipping->worker_count != worker) continue;
+            if ((number + flipping->start) % bit_step != 0 || number / bit_step % flipping->worker_count != worker)
+                continue;
             is_well = flip_one(flipping, sim, fs, worker, file, bit);
         }
     }
@@ -271,14 +293,15 @@ static void every_flipped_bit_is_reported_or_inert(void **state)
         flipped += flipping.workers[i].flipped;
         inert += flipping.workers[i].inert;
     }
-    print_message("%" PRIu64 " bytes in %zu files: %" PRIu64 " bits flipped, %" PRIu64 " reported, %" PRIu64 " inert\n", bytes, flipping.files.count, flipped,
-                  flipped - inert, inert);
+    print_message("%" PRIu64 " bytes in %zu files: %" PRIu64 " bits flipped, %" PRIu64 " reported, %" PRIu64 " inert\n",
+                  bytes, flipping.files.count, flipped, flipped - inert, inert);
     assert_true(bytes >= 65536);
     assert_true(flipped >= bytes * 8 / bit_step);
     assert_true(inert < flipped / 2);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- whole files */
+/* ---------------------------------------------------------------------------------------------------------- whole
+ * files */
 
 static uint8_t *slurp(struct lum__sim *sim, const char *path, size_t *byte_count)
 {
@@ -304,7 +327,8 @@ static void put_file(struct lum__sim *sim, const char *path, const uint8_t *byte
 }
 
 /* Judges a changed store; wants: REPORTED, or INERT allowed too. Also: a writer never loses a row over it. */
-static void expect_either(struct lum__sim *sim, const char *path, const char *other_path, bool may_be_inert, const char *what)
+static void expect_either(struct lum__sim *sim, const char *path, const char *other_path, bool may_be_inert,
+                          const char *what)
 {
     struct lum__fs *fs = NULL;
     struct reading right;
@@ -313,12 +337,14 @@ static void expect_either(struct lum__sim *sim, const char *path, const char *ot
     must(lum__sim_open(sim, false, &fs));
     enum outcome outcome = judge(fs, path, &right, false, why);
     if (outcome == ELSEWHERE && other_path != NULL) outcome = judge(fs, other_path, &right, false, why);
-    if (outcome != REPORTED && !(outcome == INERT && may_be_inert)) fail_msg("%s %s: %s", path, what, outcome == INERT ? "inert" : why);
+    if (outcome != REPORTED && !(outcome == INERT && may_be_inert))
+        fail_msg("%s %s: %s", path, what, outcome == INERT ? "inert" : why);
     if (!reads_right_or_fails(fs, &right)) fail_msg("%s %s: wrong rows were read", path, what);
     struct tiny tiny;
     if (tiny_open(&tiny, fs, &options) == LUM_OK) {
         const struct lum__catalogue_version *version = lum__catalogue_pin(tiny.parts.catalogue);
-        if (version->lum_count != right.rows) fail_msg("%s %s: a writer went on with %" PRIu64 " rows", path, what, version->lum_count);
+        if (version->lum_count != right.rows)
+            fail_msg("%s %s: a writer went on with %" PRIu64 " rows", path, what, version->lum_count);
         lum__catalogue_unpin(tiny.parts.catalogue, version);
         tiny_abandon(&tiny);
     }
@@ -346,7 +372,8 @@ static void removed_and_truncated_files(void **state)
         lum__fs_close(fs);
         expect(sim, path, false, "removed");
         lum__sim_destroy(sim);
-        bool is_log_or_lock = strncmp(path, "wal/", 4) == 0 || strcmp(path, "LOCK") == 0; /* a log may be cut in its dead end */
+        bool is_log_or_lock =
+            strncmp(path, "wal/", 4) == 0 || strcmp(path, "LOCK") == 0; /* a log may be cut in its dead end */
         for (size_t length = 0; length < byte_count; length += length % 4096 == 0 ? 1 : 4095) {
             sim = lum__sim_clone(original, i);
             put_file(sim, path, bytes, length);
@@ -366,10 +393,7 @@ static void removed_and_truncated_files(void **state)
     }
 }
 
-static bool is_in(const char *path, const char *beginning)
-{
-    return strncmp(path, beginning, strlen(beginning)) == 0;
-}
+static bool is_in(const char *path, const char *beginning) { return strncmp(path, beginning, strlen(beginning)) == 0; }
 
 static void swapped_files(void **state)
 {
@@ -383,7 +407,8 @@ static void swapped_files(void **state)
             for (size_t j = i + 1; j < files.count; j++) {
                 if (!is_in(files.paths[i], kinds[kind]) || !is_in(files.paths[j], kinds[kind])) continue;
                 size_t bytes_i, bytes_j;
-                uint8_t *content_i = slurp(original, files.paths[i], &bytes_i), *content_j = slurp(original, files.paths[j], &bytes_j);
+                uint8_t *content_i = slurp(original, files.paths[i], &bytes_i),
+                        *content_j = slurp(original, files.paths[j], &bytes_j);
                 struct lum__sim *sim = lum__sim_clone(original, 1);
                 put_file(sim, files.paths[i], content_j, bytes_j);
                 put_file(sim, files.paths[j], content_i, bytes_i);
@@ -411,8 +436,10 @@ static void files_of_another_store(void **state)
         uint8_t *bytes = slurp(other, path, &byte_count);
         struct lum__sim *sim = lum__sim_clone(original, 1);
         put_file(sim, path, bytes, byte_count);
-        if (strcmp(path, "STATE") != 0) expect(sim, path, false, "from another store, in its place");
-        else expect(sim, "checkpoint-2", false, "with STATE from another store");
+        if (strcmp(path, "STATE") != 0)
+            expect(sim, path, false, "from another store, in its place");
+        else
+            expect(sim, "checkpoint-2", false, "with STATE from another store");
         lum__sim_destroy(sim);
         if (is_in(path, "wal/") || is_in(path, "data/")) { /* beside the own ones */
             const char *extra = is_in(path, "wal/") ? "wal/77.wal" : "data/77.seg";
@@ -456,7 +483,6 @@ static void files_of_an_earlier_time(void **state)
         size_t byte_count;
         uint8_t *bytes = slurp(original, files.paths[i], &byte_count);
         struct lum__sim *sim = lum__sim_clone(later, 1);
-        bool is_kept = is_in(files.paths[i], "checkpoint-"); /* an old checkpoint beside two newer ones: never used */
         lum_verify_report report;
         put_file(sim, files.paths[i], bytes, byte_count);
         must(lum__sim_open(sim, true, &fs));
@@ -465,7 +491,6 @@ static void files_of_an_earlier_time(void **state)
         if (read == LUM_OK && !is_same) fail_msg("%s of an earlier time: other rows were read", files.paths[i]);
         if (verified == LUM_OK && !is_same) fail_msg("%s of an earlier time: silent", files.paths[i]);
         if (strcmp(files.paths[i], "STATE") == 0) assert_int_equal(verified, LUM_ERR_CORRUPT);
-        (void)is_kept;
         lum__fs_close(fs);
         lum__sim_destroy(sim);
         free(bytes);
@@ -492,7 +517,7 @@ static void an_older_chunk_in_a_newer_ones_place(void **state)
     must(tiny_close(&tiny));
     uint8_t *new = slurp(sim, "data/1.seg", &new_count);
     assert_true(new_count <= old_count && new_count > 4096);
-    assert_memory_equal(new + 24, old + 24, 16);            /* (segment headers) */
+    assert_memory_equal(new + 24, old + 24, 16);               /* (segment headers) */
     assert_memory_equal(new + 4096 + 24, old + 4096 + 24, 16); /* the chunks: same segment, same offset */
     assert_memory_not_equal(new + 4096, old + 4096, 256);
     must(lum__sim_edit(sim, "data/1.seg", 4096, old + 4096, new_count - 4096));
@@ -508,7 +533,8 @@ static void an_older_chunk_in_a_newer_ones_place(void **state)
     lum__sim_destroy(sim);
 }
 
-/* ------------------------------------------------------------------------------------------------- is the store worth it? */
+/* ------------------------------------------------------------------------------------------------- is the store worth
+ * it? */
 
 static void note_encodings(struct lum__sim *sim, const struct lum__chunk_entry *chunk, uint32_t *encodings)
 {
@@ -520,7 +546,8 @@ static void note_encodings(struct lum__sim *sim, const struct lum__chunk_entry *
     lum__chunk_page(bytes + chunk->offset, 0, &page);
     struct lum__page_column columns[LUM__PAGE_COLUMNS];
     uint32_t count = 0, condition, at;
-    assert_true(lum__page_columns(bytes + chunk->offset + page.offset, page.byte_count, columns, LUM__PAGE_COLUMNS, &count, &condition, &at));
+    assert_true(lum__page_columns(bytes + chunk->offset + page.offset, page.byte_count, columns, LUM__PAGE_COLUMNS,
+                                  &count, &condition, &at));
     for (uint32_t i = 0; i < count; i++) *encodings |= 1u << columns[i].encoding;
     free(bytes);
 }
@@ -551,7 +578,8 @@ static void the_store_has_every_record_type_and_encoding(void **state)
     const struct lum__catalogue_version *version = lum__catalogue_pin(catalogue);
     for (size_t i = 0; i < version->chunk_count; i++) note_encodings(original, &version->chunks[i], &encodings);
     for (int encoding = 1; encoding <= LUM__ENCODING_LAST; encoding++) {
-        if (!(encodings & 1u << encoding)) fail_msg("no column is encoded as %s", lum__encoding_name((uint8_t)encoding));
+        if (!(encodings & 1u << encoding))
+            fail_msg("no column is encoded as %s", lum__encoding_name((uint8_t)encoding));
     }
     lum__catalogue_unpin(catalogue, version);
     lum__checkpoint_fini(&older);

@@ -20,11 +20,11 @@ void tiny_row(uint64_t number, uint64_t row, lum_t *out)
     memset(out, 0, sizeof *out);
     out->id = number * 1000000 + (number % 4 == 1 ? row * 37 + noise % 3 : row); /* delta; stride */
     if (number % 3 == 2) out->id = number * 1000000 + row % 64; /* 64 devices take turns: what the encoder looks for */
-    out->timestamp = 1700000000000000000u;                                       /* constant; stride; delta against 64 rows back, with a head */
+    out->timestamp = 1700000000000000000u; /* constant; stride; delta against 64 rows back, with a head */
     if (number % 3 == 1) out->timestamp += row * 1000;
     if (number % 3 == 2) out->timestamp += row % 64 * 1000000 + device_noise % 1000 + row / 64 * 7 + noise % 4;
     out->memory_address = number % 2 == 0 ? 0x7f0000000000u + row * 40 : lum__splitmix64(&seed); /* stride; plain */
-    out->position_x = (int32_t)(lum__splitmix64(&seed) % 2001) - 1000;                            /* frame of reference */
+    out->position_x = (int32_t)(lum__splitmix64(&seed) % 2001) - 1000; /* frame of reference */
     out->position_y = (int32_t)row - 500;
     out->presence = row % 7 != 0;
     out->structure_type = (uint8_t)(lum__splitmix64(&seed) % (LUM_STRUCTURE_TYPE_MAX + 1));
@@ -45,7 +45,8 @@ uint32_t tiny_digest(const struct tiny_load *load)
     return digest;
 }
 
-/* ------------------------------------------------------------------------------------------------------ open and close */
+/* ------------------------------------------------------------------------------------------------------ open and close
+ */
 
 static void forget_open(struct tiny *tiny)
 {
@@ -98,7 +99,8 @@ void tiny_abandon(struct tiny *tiny)
     release(tiny);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- data */
+/* ---------------------------------------------------------------------------------------------------------------- data
+ */
 
 static lum_status write_chunk(struct tiny *tiny, const struct tiny_load *load, uint32_t index, uint64_t transaction_id,
                               struct lum__chunk_entry *out)
@@ -116,7 +118,8 @@ static lum_status write_chunk(struct tiny *tiny, const struct tiny_load *load, u
     for (uint32_t done = 0; done < load->chunk_rows;) {
         struct lum__page_summary summary;
         uint32_t count = load->chunk_rows - done < LUM__PAGE_ROWS_MAX ? load->chunk_rows - done : LUM__PAGE_ROWS_MAX;
-        for (uint32_t i = 0; i < count; i++) tiny_row(load->number, (uint64_t)index * load->chunk_rows + done + i, &rows[i]);
+        for (uint32_t i = 0; i < count; i++)
+            tiny_row(load->number, (uint64_t)index * load->chunk_rows + done + i, &rows[i]);
         LUM_TRY_OUT(lum__chunk_add_rows(&builder, rows, count, true, &summary));
         done += count;
     }
@@ -144,9 +147,11 @@ static lum_status sync_data(struct tiny *tiny)
     return LUM_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------------- log */
+/* ----------------------------------------------------------------------------------------------------------------- log
+ */
 
-/* Room for a small batch. A rotation raises the watermark, and the watermark vouches for data: so that is synced first. */
+/* Room for a small batch. A rotation raises the watermark, and the watermark vouches for data: so that is synced first.
+ */
 static lum_status reserve(struct tiny *tiny)
 {
     struct lum__log_position before;
@@ -161,7 +166,8 @@ static void append(struct tiny *tiny, struct lum__wal_record *record)
     LUM_ASSERT(is_appended);
 }
 
-static lum_status log_chunks(struct tiny *tiny, const struct tiny_load *load, uint64_t transaction_id, struct lum__chunk_entry *chunks)
+static lum_status log_chunks(struct tiny *tiny, const struct tiny_load *load, uint64_t transaction_id,
+                             struct lum__chunk_entry *chunks)
 {
     struct lum__wal_record begin = {.type = LUM__WAL_BEGIN, .transaction_id = transaction_id};
     for (uint32_t i = 0; i < load->chunk_count; i++) LUM_TRY(write_chunk(tiny, load, i, transaction_id, &chunks[i]));
@@ -209,7 +215,8 @@ lum_status tiny_leave(struct tiny *tiny, const struct tiny_load *load, bool is_r
 {
     struct lum__chunk_entry chunks[TINY_CHUNKS_MAX];
     uint64_t transaction_id = ++tiny->next_transaction;
-    struct lum__wal_record record = {.type = LUM__WAL_ROLLBACK, .transaction_id = transaction_id, .count = load->chunk_count};
+    struct lum__wal_record record = {
+        .type = LUM__WAL_ROLLBACK, .transaction_id = transaction_id, .count = load->chunk_count};
     LUM_TRY(log_chunks(tiny, load, transaction_id, chunks));
     if (is_rolled_back) append(tiny, &record);
     LUM_TRY(lum__wal_write(tiny->parts.writer));
@@ -243,12 +250,14 @@ lum_status tiny_watermark(struct tiny *tiny)
 
 lum_status tiny_checkpoint(struct tiny *tiny)
 {
-    LUM_TRY(lum__parts_checkpoint(&tiny->parts, tiny->lock, tiny->open, tiny->open_count, tiny->dirty, tiny->dirty_count));
+    LUM_TRY(
+        lum__parts_checkpoint(&tiny->parts, tiny->lock, tiny->open, tiny->open_count, tiny->dirty, tiny->dirty_count));
     tiny->dirty_count = 0;
     return LUM_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- checking */
+/* -------------------------------------------------------------------------------------------------------------
+ * checking */
 
 struct reading {
     const struct tiny_load *loads;
@@ -258,7 +267,8 @@ struct reading {
     char *why;
 };
 
-static lum_status check_rows(void *context, uint32_t worker, size_t chunk_index, uint64_t position, const lum_t *rows, uint32_t row_count)
+static lum_status check_rows(void *context, uint32_t worker, size_t chunk_index, uint64_t position, const lum_t *rows,
+                             uint32_t row_count)
 {
     struct reading *reading = context;
     const struct lum__chunk_entry *chunk = &reading->chunks[chunk_index];
@@ -271,7 +281,8 @@ static lum_status check_rows(void *context, uint32_t worker, size_t chunk_index,
         lum_t expected;
         tiny_row(reading->loads[transaction].number, position - first + i, &expected);
         if (memcmp(&expected, &rows[i], sizeof expected) != 0) {
-            snprintf(reading->why, 256, "row %llu of transaction %zu is another", (unsigned long long)(position - first + i), transaction);
+            snprintf(reading->why, 256, "row %llu of transaction %zu is another",
+                     (unsigned long long)(position - first + i), transaction);
             return LUM_ERR_CANCELLED;
         }
     }
@@ -279,20 +290,25 @@ static lum_status check_rows(void *context, uint32_t worker, size_t chunk_index,
     return LUM_OK;
 }
 
-static lum_status read_rows(struct tiny *tiny, const struct tiny_load *loads, const struct lum__catalogue_version *version, char why[256])
+static lum_status read_rows(struct tiny *tiny, const struct tiny_load *loads,
+                            const struct lum__catalogue_version *version, char why[256])
 {
     struct reading reading = {.loads = loads, .chunks = version->chunks, .version = version, .why = why};
-    struct lum__chunk_scan_options options = {.range = LUM__RANGE_ALL, .store_id = tiny->parts.store_id, .memory_bytes_max = 16 << 20};
+    struct lum__chunk_scan_options options = {
+        .range = LUM__RANGE_ALL, .store_id = tiny->parts.store_id, .memory_bytes_max = 16 << 20};
     struct lum__segment_files *files = NULL;
     struct lum__chunk_scan_counts counts;
     LUM_TRY(lum__segment_files_open(tiny->fs, tiny->parts.store_id, true, &files));
-    lum_status status = lum__chunk_scan(tiny->fs, files, version->chunks, version->chunk_count, &options, 1, check_rows, NULL, &reading, &counts);
+    lum_status status = lum__chunk_scan(tiny->fs, files, version->chunks, version->chunk_count, &options, 1, check_rows,
+                                        NULL, &reading, &counts);
     lum__segment_files_close(files);
     if (status == LUM_OK && reading.rows != version->lum_count) {
-        snprintf(why, 256, "%llu rows were read of %llu", (unsigned long long)reading.rows, (unsigned long long)version->lum_count);
+        snprintf(why, 256, "%llu rows were read of %llu", (unsigned long long)reading.rows,
+                 (unsigned long long)version->lum_count);
         return LUM_ERR_CANCELLED;
     }
-    if (status != LUM_OK && status != LUM_ERR_CANCELLED) snprintf(why, 256, "reading rows: %.200s", lum__error_last()->message);
+    if (status != LUM_OK && status != LUM_ERR_CANCELLED)
+        snprintf(why, 256, "reading rows: %.200s", lum__error_last()->message);
     return status;
 }
 
@@ -309,7 +325,8 @@ int64_t tiny_check(struct tiny *tiny, const struct tiny_load *loads, size_t load
         char label[32];
         snprintf(label, sizeof label, "t%llu", (unsigned long long)loads[i].number);
         if (strcmp(transaction->label, label) != 0 || transaction->digest != tiny_digest(&loads[i])) {
-            snprintf(why, 256, "transaction %lld is \"%s\" instead of \"%s\", or has another digest", (long long)i, transaction->label, label);
+            snprintf(why, 256, "transaction %lld is \"%s\" instead of \"%s\", or has another digest", (long long)i,
+                     transaction->label, label);
             count = -1;
         }
     }

@@ -1,5 +1,5 @@
-/* tests/support/tiny_store.h - a store driven by one thread, straight on the recovery floor: write chunk, sync, log, sync, publish. What the real
- * sequencer does with many threads, small enough to be stopped at every step. */
+/* tests/support/tiny_store.h - a store driven by one thread, straight on the recovery floor: write chunk, sync, log,
+ * sync, publish. What the real sequencer does with many threads, small enough to be stopped at every step. */
 #ifndef LUM_TESTS_TINY_STORE_H
 #define LUM_TESTS_TINY_STORE_H
 
@@ -28,10 +28,11 @@ struct tiny_load {
     uint64_t number;      /* the label is "tNUMBER" */
     uint32_t chunk_count; /* 0 .. TINY_CHUNKS_MAX */
     uint32_t chunk_rows;
-    bool data_synced;     /* data before log; else nothing is synced (modes interval, none) */
+    bool data_synced; /* data before log; else nothing is synced (modes interval, none) */
 };
 
-/* Row `row` of transaction `number`. Over a few numbers with some hundred rows each, every encoding of pages is used. */
+/* Row `row` of transaction `number`. Over a few numbers with some hundred rows each, every encoding of pages is used.
+ */
 void tiny_row(uint64_t number, uint64_t row, lum_t *out);
 /* The digest that tiny_load must give. */
 uint32_t tiny_digest(const struct tiny_load *load);
@@ -39,7 +40,8 @@ uint32_t tiny_digest(const struct tiny_load *load);
 /* fs stays the caller's. Everything that fails leaves the tiny closed. */
 lum_status tiny_create(struct tiny *tiny, struct lum__fs *fs, const lum_options *options);
 lum_status tiny_open(struct tiny *tiny, struct lum__fs *fs, const lum_options *options);
-/* Writes and logs one transaction. *written: its commit's log write returned success. data_synced: LUM_OK means durable, with all before. */
+/* Writes and logs one transaction. *written: its commit's log write returned success. data_synced: LUM_OK means
+ * durable, with all before. */
 lum_status tiny_commit(struct tiny *tiny, const struct tiny_load *load, bool *written);
 /* The same without an end (is_rolled_back false: stays open), or with a rollback. */
 lum_status tiny_leave(struct tiny *tiny, const struct tiny_load *load, bool is_rolled_back);
@@ -49,8 +51,8 @@ lum_status tiny_checkpoint(struct tiny *tiny);
 lum_status tiny_close(struct tiny *tiny);
 void tiny_abandon(struct tiny *tiny);
 
-/* Reads every committed transaction back: labels t0, t1, ... in order, digests, and every row of every chunk. Returns how many there are, or -1 with
- * a reason in why. loads: what was submitted. */
+/* Reads every committed transaction back: labels t0, t1, ... in order, digests, and every row of every chunk. Returns
+ * how many there are, or -1 with a reason in why. loads: what was submitted. */
 int64_t tiny_check(struct tiny *tiny, const struct tiny_load *loads, size_t load_count, char why[256]);
 
 #endif

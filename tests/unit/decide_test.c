@@ -1,5 +1,5 @@
-/* Proves: exactly one row of the recovery table answers each of the 2^10 combinations of evidence, no proof of lost durable data is ever
- * waved through, and the dangerous combinations get the verdict that recovery/README.md names. */
+/* Proves: exactly one row of the recovery table answers each of the 2^10 combinations of evidence, no proof of lost
+ * durable data is ever waved through, and the dangerous combinations get the verdict that recovery/README.md names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,8 @@ static void every_combination_has_one_row(void **state)
     (void)state;
     for (unsigned bits = 0; bits < COMBINATIONS; bits++) {
         struct lum__decide_evidence evidence = combination(bits);
-        if (lum__decide_matches(&evidence) != 1) fail_msg("combination 0x%x: %u rows", bits, lum__decide_matches(&evidence));
+        if (lum__decide_matches(&evidence) != 1)
+            fail_msg("combination 0x%x: %u rows", bits, lum__decide_matches(&evidence));
     }
 }
 
@@ -59,7 +60,8 @@ static void proof_of_loss_is_never_waved_through(void **state)
     for (unsigned bits = 0; bits < COMBINATIONS; bits++) {
         struct lum__decide_evidence e = combination(bits);
         enum lum__verdict verdict = lum__decide(&e).verdict;
-        bool is_proof = e.lost_segment || e.below_watermark || e.broken_transaction || e.bad_chunk_data_synced || e.bad_chunk_below_watermark;
+        bool is_proof = e.lost_segment || e.below_watermark || e.broken_transaction || e.bad_chunk_data_synced ||
+                        e.bad_chunk_below_watermark;
         if (e.stop_is_unsupported) {
             assert_int_equal(verdict, LUM__VERDICT_UNSUPPORTED);
         } else if (is_proof) {
@@ -67,16 +69,14 @@ static void proof_of_loss_is_never_waved_through(void **state)
         } else if (e.has_clean_mark) { /* a clean mark never excuses damage, and nothing of a clean store is ever cut */
             assert_int_equal(verdict, e.clean_end_reached && !e.bad_chunk ? LUM__VERDICT_CLEAN : LUM__VERDICT_REFUSE);
         } else {
-            assert_true(verdict == LUM__VERDICT_ACCEPT || verdict == LUM__VERDICT_CUT || verdict == LUM__VERDICT_CUT_COMMIT);
+            assert_true(verdict == LUM__VERDICT_ACCEPT || verdict == LUM__VERDICT_CUT ||
+                        verdict == LUM__VERDICT_CUT_COMMIT);
             assert_int_equal(verdict == LUM__VERDICT_CUT_COMMIT, e.bad_chunk);
         }
     }
 }
 
-static char row_of(struct lum__decide_evidence evidence)
-{
-    return lum__decide(&evidence).row;
-}
+static char row_of(struct lum__decide_evidence evidence) { return lum__decide(&evidence).row; }
 #define ROW(...) row_of((struct lum__decide_evidence){__VA_ARGS__})
 
 static void dangerous_cases_by_name(void **state)

@@ -1,6 +1,7 @@
-/* Proves: creation stopped anywhere leaves nothing or an empty store and never takes a foreign directory; an opening gives each kind of end the verdict that
- * recovery/README.md names; refusals keep writers out and readers in; attempts are counted before they are made and cost nothing when the disk is full;
- * a damaged checkpoint, doubtful chunks, readers beside a writer and checkpoints that would go backwards are handled as said there. */
+/* Proves: creation stopped anywhere leaves nothing or an empty store and never takes a foreign directory; an opening
+ * gives each kind of end the verdict that recovery/README.md names; refusals keep writers out and readers in; attempts
+ * are counted before they are made and cost nothing when the disk is full; a damaged checkpoint, doubtful chunks,
+ * readers beside a writer and checkpoints that would go backwards are handled as said there. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,9 @@ struct bench {
 
 static void must_at(lum_status status, int line)
 {
-    if (status != LUM_OK) fail_msg("line %d: %s: %s: %s", line, lum_status_name(status), lum__error_last()->file, lum__error_last()->message);
+    if (status != LUM_OK)
+        fail_msg("line %d: %s: %s: %s", line, lum_status_name(status), lum__error_last()->file,
+                 lum__error_last()->message);
 }
 #define must(call) must_at((call), __LINE__)
 
@@ -48,7 +51,8 @@ static void load(struct bench *bench, uint32_t chunks, bool data_synced)
 {
     bool written;
     struct tiny_load *one = &bench->loads[bench->load_count];
-    *one = (struct tiny_load){.number = bench->load_count++, .chunk_count = chunks, .chunk_rows = 100, .data_synced = data_synced};
+    *one = (struct tiny_load){
+        .number = bench->load_count++, .chunk_count = chunks, .chunk_rows = 100, .data_synced = data_synced};
     must(tiny_commit(&bench->tiny, one, &written));
 }
 
@@ -75,15 +79,9 @@ static void clear_bench(struct bench *bench)
     lum__sim_destroy(bench->sim);
 }
 
-static lum_status reopen(struct bench *bench)
-{
-    return tiny_open(&bench->tiny, bench->fs, &options);
-}
+static lum_status reopen(struct bench *bench) { return tiny_open(&bench->tiny, bench->fs, &options); }
 
-static void read_state(struct bench *bench, struct lum__state *state)
-{
-    must(lum__state_read(bench->fs, state));
-}
+static void read_state(struct bench *bench, struct lum__state *state) { must(lum__state_read(bench->fs, state)); }
 
 /* The last chunk of the newest commit, from the open store. */
 static struct lum__chunk_entry last_chunk(struct bench *bench)
@@ -130,7 +128,8 @@ static void check_refused(struct bench *bench, char row, size_t intact)
     assert_int_equal(reopen(bench), LUM_ERR_NEEDS_PERSON);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- creation */
+/* -------------------------------------------------------------------------------------------------------------
+ * creation */
 
 static void creation_stopped_anywhere_leaves_nothing_or_an_empty_store(void **context)
 {
@@ -195,9 +194,10 @@ static void creation_takes_no_foreign_directory(void **context)
         uint8_t last;
         bool is_remains; /* of an interrupted creation: taken */
     } cases[] = {
-        {"notes.txt", 0, 0, false},      {"STATE", 4096, 0, false},      {"checkpoint-2", 4096, 0, false}, {"wal/2.wal", 4096, 0, false},
-        {"data/1.seg", 0, 0, false},     {"wal/1.wal", 8192, 1, false},  {"checkpoint-1", 4100, 7, false}, {"wal/1.wal", 8192, 0, true},
-        {"checkpoint-1", 100, 7, true},  {"STATE.tmp", 4096, 7, true},   {"LOCK", 0, 0, true},
+        {"notes.txt", 0, 0, false},       {"STATE", 4096, 0, false},    {"checkpoint-2", 4096, 0, false},
+        {"wal/2.wal", 4096, 0, false},    {"data/1.seg", 0, 0, false},  {"wal/1.wal", 8192, 1, false},
+        {"checkpoint-1", 4100, 7, false}, {"wal/1.wal", 8192, 0, true}, {"checkpoint-1", 100, 7, true},
+        {"STATE.tmp", 4096, 7, true},     {"LOCK", 0, 0, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct lum__sim *sim = lum__sim_create(1);
@@ -222,7 +222,8 @@ static void creation_takes_no_foreign_directory(void **context)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ clean ends */
+/* ------------------------------------------------------------------------------------------------------------ clean
+ * ends */
 
 static void a_clean_store_goes_on_where_it_ended(void **context)
 {
@@ -325,7 +326,8 @@ static void a_clean_store_with_a_foreign_segment_stays_clean(void **context)
     clear_bench(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ verdicts */
+/* ------------------------------------------------------------------------------------------------------------ verdicts
+ */
 
 static void a_whole_log_is_accepted(void **context)
 {
@@ -547,7 +549,8 @@ static void a_later_versions_record_is_not_touched(void **context)
     clear_bench(&bench);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- attempts */
+/* --------------------------------------------------------------------------------------------------------------
+ * attempts */
 
 static void attempts_are_counted_before_they_are_made(void **context)
 {
@@ -623,7 +626,8 @@ static void recovery_only_where_it_is_wanted(void **context)
     clear_bench(&bench);
 }
 
-/* ------------------------------------------------------------------------------------------------ doubt, checkpoints, readers */
+/* ------------------------------------------------------------------------------------------------ doubt, checkpoints,
+ * readers */
 
 static void unsynced_chunks_are_rewritten_where_direct_reads_are_impossible(void **context)
 {
@@ -676,8 +680,10 @@ static void a_damaged_checkpoint_is_passed_over_and_replaced(void **context)
         must(tiny_checkpoint(&bench.tiny));
         load(&bench, 1, true);
         snprintf(path, sizeof path, "checkpoint-%d", 3 + is_clean);
-        if (is_clean) must(tiny_close(&bench.tiny));
-        else die_in_peace(&bench);
+        if (is_clean)
+            must(tiny_close(&bench.tiny));
+        else
+            die_in_peace(&bench);
         must(lum__sim_flip_bit(bench.sim, path, 8 * 4200));
         assert_int_equal(lum__verify(bench.fs, 1, NULL, NULL, &report), LUM_ERR_CORRUPT);
         assert_string_equal(lum__error_last()->file, path);
@@ -727,7 +733,8 @@ static void readers_beside_a_writer(void **context)
     must(lum__store_lock_shared(reader_fs, &reader_lock, &writer_alive));
     assert_true(writer_alive);
     load(&bench, 1, true);
-    struct lum__plan_options plan_options = {.workers = 1, .memory_bytes_max = 16 << 20, .for_reading = true, .writer_alive = true};
+    struct lum__plan_options plan_options = {
+        .workers = 1, .memory_bytes_max = 16 << 20, .for_reading = true, .writer_alive = true};
     struct lum__plan plan;
     must(lum__plan_make(reader_fs, &plan_options, &plan));
     assert_int_equal(plan.commit_count, 2);

@@ -1,5 +1,6 @@
-/* Proves: STATE keeps every field, each of format.md's conditions for it is checked with the right status, it is replaced atomically whatever a
- * power cut leaves, and LOCK admits one writer, names it, and admits readers beside it. */
+/* Proves: STATE keeps every field, each of format.md's conditions for it is checked with the right status, it is
+ * replaced atomically whatever a power cut leaves, and LOCK admits one writer, names it, and admits readers beside it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -116,16 +117,15 @@ static void conditions_have_their_status(void **context)
         uint32_t value, condition;
         lum_status status;
     } cases[] = {
-        {0, 0x41414141, 1, LUM_ERR_CORRUPT},   /* magic */
-        {8, 2, 3, LUM_ERR_UNSUPPORTED},        /* version */
-        {48, 1, 3, LUM_ERR_UNSUPPORTED},       /* must refuse */
-        {56, 9, 5, LUM_ERR_CORRUPT},           /* own number */
-        {80, 5, 8, LUM_ERR_UNSUPPORTED},       /* state */
-        {84, 2, 8, LUM_ERR_UNSUPPORTED},       /* clean */
-        {160, 1, 6, LUM_ERR_UNSUPPORTED},      /* reserved */
-        {252, 1, 6, LUM_ERR_UNSUPPORTED},
-        {504, 1, 6, LUM_ERR_UNSUPPORTED},
-        {400, 1, 6, LUM_ERR_UNSUPPORTED},      /* behind the error details' end */
+        {0, 0x41414141, 1, LUM_ERR_CORRUPT}, /* magic */
+        {8, 2, 3, LUM_ERR_UNSUPPORTED},      /* version */
+        {48, 1, 3, LUM_ERR_UNSUPPORTED},     /* must refuse */
+        {56, 9, 5, LUM_ERR_CORRUPT},         /* own number */
+        {80, 5, 8, LUM_ERR_UNSUPPORTED},     /* state */
+        {84, 2, 8, LUM_ERR_UNSUPPORTED},     /* clean */
+        {160, 1, 6, LUM_ERR_UNSUPPORTED},    /* reserved */
+        {252, 1, 6, LUM_ERR_UNSUPPORTED},    {504, 1, 6, LUM_ERR_UNSUPPORTED},
+        {400, 1, 6, LUM_ERR_UNSUPPORTED}, /* behind the error details' end */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t block[LUM__BLOCK_BYTES];
