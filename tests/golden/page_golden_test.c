@@ -1,6 +1,6 @@
-/* Proves that the bytes of a page have not changed: the worked example of docs/format.md (section 6.5), which is tests/golden/page.hex,
- * is what the encoder writes today at every instruction level, is read back row by row, and stands in the document word for word.
- * `golden_page_test --write` prints the example. */
+/* Proves that the bytes of a page have not changed: the worked example of docs/format.md (section 6.5), which is
+ * tests/golden/page.hex, is what the encoder writes today at every instruction level, is read back row by row, and stands
+ * in the document word for word. `golden_page_test --write` prints the example. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
