@@ -8,5 +8,6 @@
 /* Sleeps while *word == expected, until a wake, a signal or the timeout (ns; UINT64_MAX: none). May return for no reason. */
 void lum__futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void lum__futex_wake_all(_Atomic uint32_t *word);
+void lum__futex_wake_one(_Atomic uint32_t *word);
 
 #endif

@@ -96,7 +96,9 @@ void *lum__ring_pop(struct lum__ring *ring)
     atomic_thread_fence(memory_order_seq_cst); /* R5 pairs with R6 */
     if (atomic_load_explicit(&ring->blocked, memory_order_relaxed) != 0) {
         atomic_fetch_add_explicit(&ring->room_event, 1, memory_order_relaxed);
-        lum__futex_wake_all(&ring->room_event);
+        /* One slot, one sleeper; waking all would make them fight for it, at the cost of this thread. Should a newcomer take the slot, the pop
+         * of its item wakes the next; and whoever has not fallen asleep yet sees the changed event. So none sleeps beside an empty ring. */
+        lum__futex_wake_one(&ring->room_event);
     }
     LUM_ASSERT(item != NULL);
     return item;

@@ -11,7 +11,9 @@
 
 #include "pipeline/ring.h"
 
-enum { ITEMS = 20000 };
+/* In all, however many producers: where there are more threads than CPUs, ck's producers spin for one that was preempted between its two steps,
+ * and a push may cost a time slice. */
+enum { ITEMS = 8000 };
 
 struct item {
     uint32_t producer;
@@ -21,13 +23,14 @@ struct item {
 struct producer {
     struct lum__ring *ring;
     uint32_t index;
+    uint32_t item_count;
     struct item *items;
 };
 
 static void *produce(void *context)
 {
     struct producer *producer = context;
-    for (uint32_t i = 0; i < ITEMS; i++) {
+    for (uint32_t i = 0; i < producer->item_count; i++) {
         producer->items[i].producer = producer->index;
         producer->items[i].number = i;
         lum__ring_push(producer->ring, &producer->items[i]);
@@ -42,11 +45,12 @@ static void run(uint32_t producer_count, uint32_t capacity)
     struct producer producers[16];
     pthread_t threads[16];
     uint32_t next[16] = {0};
+    uint32_t item_count = ITEMS / producer_count;
     for (uint32_t i = 0; i < producer_count; i++) {
-        producers[i] = (struct producer){.ring = ring, .index = i, .items = calloc(ITEMS, sizeof(struct item))};
+        producers[i] = (struct producer){.ring = ring, .index = i, .item_count = item_count, .items = calloc(item_count, sizeof(struct item))};
         assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
     }
-    for (uint64_t popped = 0; popped < (uint64_t)producer_count * ITEMS;) {
+    for (uint64_t popped = 0; popped < (uint64_t)producer_count * item_count;) {
         struct item *item = lum__ring_pop(ring);
         if (item == NULL) {
             lum__ring_wait(ring, UINT64_MAX); /* a lost wake-up would hang here */
