@@ -155,15 +155,9 @@ lum_status lum_close(lum_store *store)
     LUM_TRY(lum__store_check(store));
     lum_status status = LUM_OK;
     if (store->is_writer) {
-        status = lum__sequencer_check(store->sequencer);
-        struct lum__error error = *lum__error_last();
-        lum__sequencer_stop(store->sequencer);
-        if (status == LUM_OK) {
-            status = lum__parts_close_clean(&store->parts, store->lock_file);
-        } else {
-            lum__parts_abandon(&store->parts);
-            lum__error_restore(&error);
-        }
+        status = lum__sequencer_stop(store->sequencer); /* after it nobody writes, so this is the last word on whether a sync failed */
+        if (status == LUM_OK) status = lum__parts_close_clean(&store->parts, store->lock_file);
+        else lum__parts_abandon(&store->parts);
     }
     return release(store, status);
 }

@@ -50,6 +50,7 @@ struct lum__sequencer {
     bool batch_is_urgent;
     bool stop;
     uint64_t watermark_logged; /* watermark of the newest record in the log */
+    uint64_t content_sequence; /* of the newest record that says something of a transaction; 0: none since the start */
     uint64_t last_sync_ns;
     uint64_t log_bytes_at_checkpoint;
     uint64_t *dirty; /* data segments with chunks that were not synced yet */
@@ -203,6 +204,7 @@ static lum_status append(struct lum__sequencer *sequencer, struct lum__wal_recor
     }
     LUM_ASSERT(record->watermark >= sequencer->watermark_logged);
     sequencer->watermark_logged = record->watermark;
+    if (record->type != LUM__WAL_WATERMARK) sequencer->content_sequence = record->sequence;
     return LUM_OK;
 }
 
@@ -463,6 +465,7 @@ static void take_checkpoint(struct lum__sequencer *sequencer, struct lum__ticket
     for (size_t i = 0; i < sequencer->open_count; i++) open[i] = sequencer->open[i].base;
     LUM_TRY_OUT(lum__parts_checkpoint(parts, sequencer->lock_file, open, sequencer->open_count, sequencer->dirty, sequencer->dirty_count));
     sequencer->dirty_count = 0;
+    sequencer->watermark_logged = parts->checkpoint_position.sequence; /* the checkpoint's record covers all before it */
     publish_sequences(sequencer);
     atomic_store_explicit(&sequencer->checkpoint_sequence, parts->checkpoint_position.sequence, memory_order_relaxed);
     atomic_store_explicit(&sequencer->checkpoint_number, parts->checkpoint_number, memory_order_relaxed);
@@ -569,14 +572,10 @@ static void log_watermark(struct lum__sequencer *sequencer)
     else if (status != LUM_ERR_NO_SPACE) lum__sequencer_poison(sequencer);
 }
 
-/* Is anything in the log that no watermark in the log covers? */
+/* Does the log say anything that no watermark in it covers? (A watermark record itself needs no other one.) */
 static bool is_watermark_due(const struct lum__sequencer *sequencer)
 {
-    const struct lum__wal_writer *writer = sequencer->parts->writer;
-    uint64_t written = lum__wal_written_sequence(writer);
-    if (sequencer->options.sync_mode == LUM_SYNC_NONE) return false;
-    /* the newest record itself may be a watermark: then only it is uncovered, and it carries nothing */
-    return written > sequencer->watermark_logged + 1;
+    return sequencer->options.sync_mode != LUM_SYNC_NONE && sequencer->content_sequence > sequencer->watermark_logged;
 }
 
 static void idle(struct lum__sequencer *sequencer)
@@ -644,17 +643,19 @@ lum_status lum__sequencer_start(struct lum__parts *parts, struct lum__file *lock
     return LUM_OK;
 }
 
-void lum__sequencer_stop(struct lum__sequencer *sequencer)
+lum_status lum__sequencer_stop(struct lum__sequencer *sequencer)
 {
     struct lum__ticket ticket = {0};
     struct lum__request request = {.kind = LUM__REQUEST_STOP, .ticket = &ticket};
     lum__sequencer_push(sequencer, &request);
     pthread_join(sequencer->thread, NULL);
+    lum_status status = lum__sequencer_check(sequencer);
     lum__ring_destroy(sequencer->ring);
     for (size_t i = 0; i < sequencer->open_count; i++) free(sequencer->open[i].base.chunks);
     free(sequencer->open);
     free(sequencer->dirty);
     free(sequencer);
+    return status;
 }
 
 void lum__sequencer_push(struct lum__sequencer *sequencer, struct lum__request *request)

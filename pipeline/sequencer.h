@@ -65,8 +65,9 @@ struct lum__sequencer_options {
 /* Starts the thread. It owns parts->writer until it is stopped. */
 LUM_MUST_USE lum_status lum__sequencer_start(struct lum__parts *parts, struct lum__file *lock_file,
                                              const struct lum__sequencer_options *options, struct lum__sequencer **out);
-/* Lets it answer everything that was pushed, stops and joins it. Nobody may push any more. */
-void lum__sequencer_stop(struct lum__sequencer *sequencer);
+/* Lets it answer everything that was pushed, stops and joins it. Nobody may push any more. The last word of lum__sequencer_check: what was
+ * pushed last, and the stop itself, may have met the failure. */
+lum_status lum__sequencer_stop(struct lum__sequencer *sequencer);
 
 /* Hands a request over. Sleeps while the ring is full. Any thread. */
 void lum__sequencer_push(struct lum__sequencer *sequencer, struct lum__request *request);

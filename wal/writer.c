@@ -58,13 +58,18 @@ static void check_invariants(const struct lum__wal_writer *writer)
 
 /* --- life and death --- */
 
+/* Answers what the failing call has to return. Never "no space" or "no memory": those promise that nothing was written and that the writer
+ * lives, but a write was tried here (a file system that copies on write needs room for every one). */
 static lum_status die(struct lum__wal_writer *writer, lum_status status)
 {
     LUM_ASSERT(status != LUM_OK);
     LUM_ASSERT(!writer->is_dead);
     writer->is_dead = true;
     writer->cause = *lum__error_last();
-    return status;
+    if (status != LUM_ERR_NO_SPACE && status != LUM_ERR_NO_MEMORY) return status;
+    writer->cause.status = LUM_ERR_IO;
+    lum__error_restore(&writer->cause);
+    return LUM_ERR_IO;
 }
 
 static lum_status answer_dead(const struct lum__wal_writer *writer)
@@ -275,7 +280,7 @@ static lum_status rotate(struct lum__wal_writer *writer)
     status = lum__file_write(writer->file, block, SEAL_ROOM_BYTES, writer->offset); /* S3 */
     if (status == LUM_OK) status = lum__file_sync(writer->file);
     if (status != LUM_OK) {
-        die(writer, status);
+        status = die(writer, status);
         (void)lum__file_close(file);
         lum__error_restore(&writer->cause);
         return status;
