@@ -182,6 +182,37 @@ lum_status lum_scan_parallel(lum_store *store, const lum_scan_options *options, 
     return status;
 }
 
+struct column_scan {
+    lum_scan_column_visitor visit;
+    void *context;
+};
+
+static lum_status visit_columns(void *context, uint32_t worker, uint64_t position, const lum_columns *columns, uint32_t row_count)
+{
+    const struct column_scan *scan = context;
+    return scan->visit(scan->context, worker, position, columns, row_count);
+}
+
+lum_status lum_scan_parallel_columns(lum_store *store, const lum_scan_options *options, uint32_t threads, lum_scan_column_visitor visit,
+                                     void *context, lum_scan_counts *counts)
+{
+    LUM_TRY(lum__store_check(store));
+    if (visit == NULL) return lum__fail(LUM_ERR_ARGUMENT, "lum_scan_parallel_columns needs a visitor");
+    struct column_scan scan = {.visit = visit, .context = context};
+    struct lum__range range;
+    bool selects_all = false;
+    LUM_TRY(range_of(options, &range, &selects_all));
+    struct lum__chunk_scan_options chunk_options = scan_options(store, &range);
+    chunk_options.visit_columns = visit_columns;
+    const struct lum__catalogue_version *version = lum__catalogue_pin(store->catalogue);
+    struct lum__chunk_scan_counts chunk_counts = {0};
+    lum_status status = lum__chunk_scan(store->fs, store->files, version->chunks, version->chunk_count, &chunk_options,
+                                        threads != 0 ? threads : store->options.threads, NULL, NULL, &scan, &chunk_counts);
+    lum__catalogue_unpin(store->catalogue, version);
+    if (counts != NULL) public_counts(&chunk_counts, chunk_counts.rows_read, counts);
+    return status;
+}
+
 /* ------------------------------------------------------------------------------------------------- groups, single ids */
 
 lum_status lum_scan_group(lum_store *store, const lum_scan_options *options, lum_group_t *group)

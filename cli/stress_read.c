@@ -24,12 +24,11 @@ extern char **environ;
 
 /* -------------------------------------------------------------------------------------- the process that reads */
 
-enum { COMPARE_ROWS = 256 }; /* made, read and compared while they are in the fastest cache */
+enum { PAGE_ROWS = 4096 };
 
 struct reader {
     _Alignas(64) struct lum__row_maker *maker;
     uint64_t rows, errors, position_sum; /* the sum of all positions tells whether one came twice and another never */
-    lum_t made[COMPARE_ROWS];
 };
 
 struct readers {
@@ -40,41 +39,46 @@ struct readers {
     char first_difference[256];
 };
 
-static const char *differing_field(const lum_t *made, const lum_t *read)
+static const char *differing_field(const lum_t *made, const lum_columns *read, size_t i)
 {
-    if (made->id != read->id) return "id";
-    if (made->timestamp != read->timestamp) return "timestamp";
-    if (made->memory_address != read->memory_address) return "memory_address";
-    if (made->position_x != read->position_x) return "position_x";
-    if (made->position_y != read->position_y) return "position_y";
-    if (made->presence != read->presence) return "presence";
-    if (made->structure_type != read->structure_type) return "structure_type";
-    if (made->is_destroyed != read->is_destroyed) return "is_destroyed";
-    return made->reserved != read->reserved ? "reserved" : "checksum";
+    if (made->id != read->id[i]) return "id";
+    if (made->timestamp != read->timestamp[i]) return "timestamp";
+    if (made->memory_address != read->memory_address[i]) return "memory_address";
+    if (made->position_x != read->position_x[i]) return "position_x";
+    if (made->position_y != read->position_y[i]) return "position_y";
+    if (made->presence != read->presence[i]) return "presence";
+    if (made->structure_type != read->structure_type[i]) return "structure_type";
+    return made->is_destroyed != read->is_destroyed[i] ? "is_destroyed" : "checksum";
 }
 
-static void remember_difference(struct readers *readers, uint64_t position, const lum_t *made, const lum_t *read)
+/* The slow way, row by row: which are different, and in what. */
+static lum_status count_differences(struct readers *readers, struct reader *reader, uint64_t position, const lum_columns *columns,
+                                    size_t row_count)
 {
+    size_t first = 0;
+    lum_t *made = malloc(PAGE_ROWS * sizeof *made);
+    if (!made) return LUM_ERR_NO_MEMORY;
+    lum__row_maker_make(reader->maker, position, made, row_count);
+    size_t differing = lum__rows_compare(made, columns, row_count, &first);
+    reader->errors += differing > 0 ? differing : 1;
     pthread_mutex_lock(&readers->mutex);
-    if (!readers->first_difference[0]) {
+    if (differing > 0 && !readers->first_difference[0]) {
         snprintf(readers->first_difference, sizeof readers->first_difference,
-                 "row %" PRIu64 " is not what was written: %s differs (id %" PRIu64 " written, %" PRIu64 " read)",
-                 position, differing_field(made, read), made->id, read->id);
+                 "row %" PRIu64 " is not what was written: %s differs (id %" PRIu64 " written, %" PRIu64 " read)", position + first,
+                 differing_field(&made[first], columns, first), made[first].id, columns->id[first]);
     }
     pthread_mutex_unlock(&readers->mutex);
+    free(made);
+    return LUM_OK;
 }
 
-static lum_status compare_page(void *context, uint32_t worker, uint64_t position, const lum_t *rows, size_t row_count)
+static lum_status compare_page(void *context, uint32_t worker, uint64_t position, const lum_columns *columns, size_t row_count)
 {
     struct readers *readers = context;
     struct reader *reader = &readers->items[worker];
-    for (size_t done = 0; done < row_count; done += COMPARE_ROWS) {
-        size_t count = row_count - done < COMPARE_ROWS ? row_count - done : COMPARE_ROWS, first;
-        lum__row_maker_make(reader->maker, position + done, reader->made, count);
-        size_t differing = lum__rows_compare(reader->made, rows + done, count, &first);
-        if (differing > 0)
-            remember_difference(readers, position + done + first, &reader->made[first], &rows[done + first]);
-        reader->errors += differing;
+    if (!lum__row_maker_matches(reader->maker, position, columns, row_count)) {
+        lum_status status = count_differences(readers, reader, position, columns, row_count);
+        if (status != LUM_OK) return status;
     }
     reader->rows += row_count;
     reader->position_sum += row_count * position + row_count * (row_count - 1) / 2;
@@ -142,7 +146,7 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     lum_scan_options scan_options = LUM_SCAN_OPTIONS_INIT;
     lum_scan_counts counts = {0};
     lum__progress_begin("reading back", arguments->count);
-    lum_status status = lum_scan_parallel(store, &scan_options, threads, compare_page, &readers, &counts);
+    lum_status status = lum_scan_parallel_columns(store, &scan_options, threads, compare_page, &readers, &counts);
     out->read_time_ns = lum__monotonic_ns() - arguments->start_ns;
     lum__progress_end();
     if (status != LUM_OK) exit_code = tell_scan_failure(status, path, out);

@@ -13,6 +13,14 @@ enum {
 #define ADDRESS_BASE 0x7f0000000000u
 #define SECOND_NS    1000000000u
 
+/* Built for several instruction levels, the best one chosen when the program starts (gcc's function multiversioning). Not under sanitizers, whose
+ * runtime is not there yet when it is chosen. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FOR_EVERY_LEVEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EVERY_LEVEL
+#endif
+
 struct lum__row_maker {
     enum lum__workload_kind kind;
     /* tracks only, from here on */
@@ -24,7 +32,7 @@ struct lum__row_maker {
 };
 
 /* The mixing function of splitmix64 (Vigna 2015) over a counter: random access to a random sequence. */
-static inline uint64_t mix(uint64_t counter)
+static inline __attribute__((always_inline)) uint64_t mix(uint64_t counter)
 {
     uint64_t z = counter * 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -41,13 +49,13 @@ static inline uint64_t mix(uint64_t counter)
 /* --------------------------------------------------------------------------------------------- seed, random */
 
 /* The record is little-endian in memory by definition (lum.h). */
-static inline void put_word(lum_t *row, unsigned index, uint64_t word)
+static inline __attribute__((always_inline)) void put_word(lum_t *row, unsigned index, uint64_t word)
 {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lum_t is little-endian");
     memcpy((char *)row + 8 * index, &word, 8);
 }
 
-static void make_seed(uint64_t first_row, lum_t *rows, size_t row_count)
+FOR_EVERY_LEVEL static void make_seed(uint64_t first_row, lum_t *rows, size_t row_count)
 {
     uint64_t x = first_row % 100000, y = first_row / 100000, i = first_row;
     lum_t *row = rows, *end = rows + row_count;
@@ -69,7 +77,7 @@ static void make_seed(uint64_t first_row, lum_t *rows, size_t row_count)
 
 /* Written as five whole words: built field by field, gcc makes the record on the stack with narrow stores and reads it
  * back with wide loads, which stalls (7 times slower). */
-static inline void put_random_row(lum_t *row, uint64_t i, uint64_t random)
+static inline __attribute__((always_inline)) void put_random_row(lum_t *row, uint64_t i, uint64_t random)
 {
     uint32_t x = (uint32_t)(random & 0xfffff) - 0x80000, y = (uint32_t)(random >> 20 & 0xfffff) - 0x80000;
     uint64_t presence = random >> 40 & 1, structure_type = (random >> 41 & 0xff) * 6 >> 8;
@@ -78,7 +86,7 @@ static inline void put_random_row(lum_t *row, uint64_t i, uint64_t random)
     for (unsigned k = 0; k < 5; k++) put_word(row, k, words[k]);
 }
 
-static void make_random(uint64_t first_row, lum_t *rows, size_t row_count)
+FOR_EVERY_LEVEL static void make_random(uint64_t first_row, lum_t *rows, size_t row_count)
 {
     for (size_t k = 0; k < row_count; k++) put_random_row(&rows[k], first_row + k, mix(USE_ROW + first_row + k));
 }
@@ -289,48 +297,192 @@ const lum_source *lum__workload_source(struct lum__workload *workload) { return 
 
 /* --------------------------------------------------------------------------------------------------- compare */
 
-#if defined(__x86_64__)
-/* CRC-32C of the 40 bytes with a zero checksum, four records interleaved: the instruction takes three cycles but starts
- * every cycle. */
-__attribute__((target("sse4.2"))) static void fill_checksums_sse42(lum_t *rows, size_t row_count)
+/* Differences are gathered with OR, so that the loops have no branch and the compiler can vectorise them. */
+struct difference {
+    uint64_t wide;
+    uint32_t middle;
+    uint8_t narrow;
+};
+
+static bool is_none(const struct difference *difference)
 {
-    size_t i = 0;
-    for (; i + 4 <= row_count; i += 4) {
-        uint64_t crc[4] = {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu};
-        for (unsigned word = 0; word < 5; word++) {
-            for (unsigned k = 0; k < 4; k++) {
-                uint64_t value;
-                memcpy(&value, (const char *)&rows[i + k] + 8 * word, 8);
-                if (word == 4) value &= ~(uint64_t)0xffffffffu;
-                crc[k] = __builtin_ia32_crc32di(crc[k], value);
-            }
+    return difference->wide == 0 && difference->middle == 0 && difference->narrow == 0;
+}
+
+static lum_columns columns_at(const lum_columns *columns, size_t index)
+{
+    return (lum_columns){.id = columns->id + index,
+                         .timestamp = columns->timestamp + index,
+                         .memory_address = columns->memory_address + index,
+                         .position_x = columns->position_x + index,
+                         .position_y = columns->position_y + index,
+                         .presence = columns->presence + index,
+                         .structure_type = columns->structure_type + index,
+                         .is_destroyed = columns->is_destroyed + index,
+                         .checksum = columns->checksum + index};
+}
+
+/* Rows of one run of x: everything rises evenly. (Sums, not products, and counters as wide as the column: both decide whether the loops
+ * become vector code.) */
+FOR_EVERY_LEVEL static void differ_seed_run(struct difference *out, uint64_t i, uint32_t x, uint32_t y, const lum_columns *read, size_t row_count)
+{
+    uint64_t wide = 0, id = i, time = TIME_BASE + i, address = ADDRESS_BASE + 40 * i;
+    uint32_t middle = 0;
+    uint8_t narrow = 0, presence = (uint8_t)(i & 1);
+    for (size_t k = 0; k < row_count; k++, id++) wide |= read->id[k] ^ id;
+    for (size_t k = 0; k < row_count; k++, time++) wide |= read->timestamp[k] ^ time;
+    for (size_t k = 0; k < row_count; k++, address += 40) wide |= read->memory_address[k] ^ address;
+    for (size_t k = 0; k < row_count; k++, x++) middle |= (uint32_t)read->position_x[k] ^ x;
+    for (size_t k = 0; k < row_count; k++) middle |= (uint32_t)read->position_y[k] ^ y;
+    for (size_t k = 0; k < row_count; k++, presence ^= 1) narrow |= read->presence[k] ^ presence;
+    for (size_t k = 0; k < row_count; k++) narrow |= read->structure_type[k] | read->is_destroyed[k];
+    out->wide |= wide;
+    out->middle |= middle;
+    out->narrow |= narrow;
+}
+
+static bool matches_seed(uint64_t first_row, const lum_columns *read, size_t row_count)
+{
+    struct difference difference = {0};
+    for (size_t done = 0; done < row_count;) {
+        uint64_t i = first_row + done, x = i % 100000;
+        size_t run = 100000 - x < row_count - done ? (size_t)(100000 - x) : row_count - done;
+        lum_columns columns = columns_at(read, done);
+        differ_seed_run(&difference, i, (uint32_t)x, (uint32_t)(i / 100000), &columns, run);
+        done += run;
+    }
+    return is_none(&difference);
+}
+
+/* Against rows that are made a few at a time. */
+static bool matches_rows(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count)
+{
+    enum { STEP = 128 };
+    lum_t made[STEP];
+    struct difference difference = {0};
+    for (size_t done = 0; done < row_count; done += STEP) {
+        size_t count = row_count - done < STEP ? row_count - done : STEP;
+        lum_columns columns = columns_at(read, done);
+        lum__row_maker_make(maker, first_row + done, made, count);
+        for (size_t k = 0; k < count; k++) {
+            difference.wide |= (columns.id[k] ^ made[k].id) | (columns.timestamp[k] ^ made[k].timestamp) |
+                               (columns.memory_address[k] ^ made[k].memory_address);
+            difference.middle |= ((uint32_t)columns.position_x[k] ^ (uint32_t)made[k].position_x) |
+                                 ((uint32_t)columns.position_y[k] ^ (uint32_t)made[k].position_y);
+            difference.narrow |= (columns.presence[k] ^ made[k].presence) | (columns.structure_type[k] ^ made[k].structure_type) |
+                                 (columns.is_destroyed[k] ^ made[k].is_destroyed);
         }
-        for (unsigned k = 0; k < 4; k++) rows[i + k].checksum = ~(uint32_t)crc[k];
     }
-    for (; i < row_count; i++) rows[i].checksum = lum_record_checksum(&rows[i]);
-}
-#endif
-
-static void fill_checksums(lum_t *rows, size_t row_count)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) {
-        fill_checksums_sse42(rows, row_count);
-        return;
-    }
-#endif
-    for (size_t i = 0; i < row_count; i++) rows[i].checksum = lum_record_checksum(&rows[i]);
+    return is_none(&difference);
 }
 
-size_t lum__rows_compare(lum_t *made, const lum_t *read, size_t row_count, size_t *first)
+FOR_EVERY_LEVEL static void differ_random(struct difference *out, uint64_t first_row, const lum_columns *read, size_t row_count)
 {
-    _Static_assert(sizeof(lum_t) == 40, "no padding: bytes compare as fields do");
-    fill_checksums(made, row_count);
-    *first = row_count;
-    if (memcmp(made, read, row_count * sizeof *made) == 0) return 0;
+    uint64_t wide = 0, narrow = 0;
+    for (size_t k = 0; k < row_count; k++) {
+        uint64_t i = first_row + k, random = mix(USE_ROW + i);
+        uint64_t x = (uint32_t)((uint32_t)(random & 0xfffff) - 0x80000), y = (uint32_t)((uint32_t)(random >> 20 & 0xfffff) - 0x80000);
+        wide |= (read->id[k] ^ i) | read->memory_address[k] | (read->timestamp[k] ^ (TIME_BASE + i * 1000 + (((random >> 49) * 1000) >> 15)));
+        wide |= ((uint32_t)read->position_x[k] ^ x) | ((uint32_t)read->position_y[k] ^ y);
+        narrow |= (read->presence[k] ^ (random >> 40 & 1)) | (read->structure_type[k] ^ ((random >> 41 & 0xff) * 6 >> 8)) | read->is_destroyed[k];
+    }
+    out->wide |= wide | narrow;
+}
+
+static bool matches_random(uint64_t first_row, const lum_columns *read, size_t row_count)
+{
+    struct difference difference = {0};
+    differ_random(&difference, first_row, read, row_count);
+    return is_none(&difference);
+}
+
+/* Devices first .. end - 1 at second t; columns begin at device first. */
+FOR_EVERY_LEVEL static void differ_tracks_run(struct difference *out, const struct lum__row_maker *maker, uint64_t t, unsigned first, unsigned end,
+                              const lum_columns *read)
+{
+    uint64_t wide = 0, counter = USE_ROW + t * DEVICES, time = TIME_BASE + t * SECOND_NS;
+    uint32_t middle = 0;
+    uint8_t narrow = 0;
+    for (unsigned device = first, k = 0; device < end; device++, k++) {
+        uint64_t jitter = ((mix(counter + device) >> 32) * 1000001) >> 32;
+        wide |= (read->id[k] ^ device) | (read->timestamp[k] ^ (time + jitter)) |
+                (read->memory_address[k] ^ (ADDRESS_BASE + 4096 * (uint64_t)device));
+    }
+    for (unsigned device = first, k = 0; device < end; device++, k++) {
+        middle |= ((uint32_t)read->position_x[k] ^ (uint32_t)maker->x[device]) | ((uint32_t)read->position_y[k] ^ (uint32_t)maker->y[device]);
+        narrow |= (read->presence[k] ^ 1) | (read->structure_type[k] ^ LUM_STRUCTURE_NODE) | read->is_destroyed[k];
+    }
+    out->wide |= wide;
+    out->middle |= middle;
+    out->narrow |= narrow;
+}
+
+static bool matches_tracks(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count)
+{
+    struct difference difference = {0};
+    if (first_row != maker->next_row || maker->block == UINT64_MAX) seek_tracks(maker, first_row);
+    for (size_t done = 0; done < row_count;) {
+        uint64_t t = maker->next_row / DEVICES;
+        unsigned first = (unsigned)(maker->next_row % DEVICES), end = DEVICES;
+        if (end - first > row_count - done) end = first + (unsigned)(row_count - done);
+        if (t / BLOCK_STEPS != maker->block) enter_block(maker, t / BLOCK_STEPS);
+        lum_columns columns = columns_at(read, done);
+        differ_tracks_run(&difference, maker, t, first, end, &columns);
+        step_devices(maker, t, first, end);
+        maker->next_row += end - first;
+        done += end - first;
+    }
+    return is_none(&difference);
+}
+
+/* Seed but for one row in each page. */
+static bool matches_seed_noise(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count)
+{
+    bool matches = true;
+    for (size_t done = 0; done < row_count;) {
+        uint64_t page = (first_row + done) / NOISE_EVERY, noisy = page * NOISE_EVERY + mix(USE_NOISE + page) % NOISE_EVERY;
+        uint64_t end = (page + 1) * NOISE_EVERY - first_row < row_count ? (page + 1) * NOISE_EVERY - first_row : row_count;
+        uint64_t at = noisy >= first_row + done && noisy < first_row + end ? noisy - first_row : end;
+        lum_columns before = columns_at(read, done);
+        matches &= matches_seed(first_row + done, &before, at - done);
+        if (at < end) {
+            lum_columns row = columns_at(read, at), behind = columns_at(read, at + 1);
+            matches &= matches_rows(maker, first_row + at, &row, 1);
+            matches &= matches_seed(first_row + at + 1, &behind, end - at - 1);
+        }
+        done = end;
+    }
+    return matches;
+}
+
+bool lum__row_maker_matches(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count)
+{
+    switch (maker->kind) {
+    case LUM__WORKLOAD_SEED: return matches_seed(first_row, read, row_count);
+    case LUM__WORKLOAD_RANDOM: return matches_random(first_row, read, row_count);
+    case LUM__WORKLOAD_TRACKS: return matches_tracks(maker, first_row, read, row_count);
+    case LUM__WORKLOAD_SEED_NOISE: return matches_seed_noise(maker, first_row, read, row_count);
+    }
+    return false;
+}
+
+size_t lum__rows_compare(const lum_t *made, const lum_columns *read, size_t row_count, size_t *first)
+{
     size_t differing = 0;
+    *first = row_count;
     for (size_t i = 0; i < row_count; i++) {
-        if (memcmp(&made[i], &read[i], sizeof *made) == 0) continue;
+        lum_t row = {.id = read->id[i],
+                     .timestamp = read->timestamp[i],
+                     .memory_address = read->memory_address[i],
+                     .position_x = read->position_x[i],
+                     .position_y = read->position_y[i],
+                     .presence = read->presence[i],
+                     .structure_type = read->structure_type[i],
+                     .is_destroyed = read->is_destroyed[i]};
+        lum_t expected = made[i];
+        row.checksum = read->checksum[i];
+        expected.checksum = lum_record_checksum(&expected);
+        if (memcmp(&row, &expected, sizeof row) == 0) continue;
         if (differing++ == 0) *first = i;
     }
     return differing;

@@ -38,6 +38,7 @@ static void workspace_fini(struct workspace *workspace)
 struct scan {
     struct lum__chunk_source source;
     lum__chunk_visitor visit;
+    lum__chunk_column_visitor visit_columns; /* or NULL */
     lum__chunk_damage damage;
     void *context;
     atomic_bool is_over; /* a hint to the other workers, relaxed; what it stands for is under the mutex */
@@ -71,7 +72,7 @@ static void add_counts(struct scan *scan, const struct lum__chunk_scan_counts *c
 
 /* Decodes, or checks, one page. */
 static lum_status check_page(const struct scan *scan, const struct lum__chunk_page_ref *page,
-                             const struct workspace *workspace)
+                             const struct workspace *workspace, lum_columns *columns)
 {
     const struct lum__chunk_entry *entry = &scan->source.chunks[page->chunk_index];
     char path[LUM__PATH_BYTES_MAX];
@@ -80,12 +81,16 @@ static lum_status check_page(const struct scan *scan, const struct lum__chunk_pa
     if (scan->source.check_everything) {
         return lum__chunk_check_page(page->bytes, &page->entry, entry, workspace->scratch, path, workspace->rows);
     }
+    if (scan->visit_columns != NULL)
+        return lum__chunk_decode_page_columns(page->bytes, &page->entry, entry, workspace->scratch, path, columns);
     return lum__chunk_decode_page(page->bytes, &page->entry, entry, workspace->scratch, path, workspace->rows);
 }
 
 static lum_status hand_over(const struct scan *scan, uint32_t worker, const struct lum__chunk_page_ref *page,
-                            const lum_t *rows)
+                            const lum_t *rows, const lum_columns *columns)
 {
+    if (scan->visit_columns != NULL)
+        return scan->visit_columns(scan->context, worker, page->position, columns, page->entry.row_count);
     if (scan->visit == NULL) return LUM_OK;
     if (!scan->source.check_everything) {
         return scan->visit(scan->context, worker, page->chunk_index, page->position, rows, page->entry.row_count);
@@ -107,8 +112,9 @@ static lum_status scan_page(struct scan *scan, uint32_t worker, struct lum__chun
     if (status == LUM_END) return status;
     if (status != LUM_OK && !reader->is_damage) return status;
     if (status == LUM_OK) {
-        status = check_page(scan, &page, workspace);
-        if (status == LUM_OK) return hand_over(scan, worker, &page, workspace->rows);
+        lum_columns columns = {0};
+        status = check_page(scan, &page, workspace, &columns);
+        if (status == LUM_OK) return hand_over(scan, worker, &page, workspace->rows, &columns);
         damaged_index = page.chunk_index;
     }
     if (scan->damage == NULL) return status;
@@ -139,9 +145,14 @@ lum_status lum__chunk_scan(struct lum__fs *fs, struct lum__segment_files *files,
                            lum__chunk_visitor visit, lum__chunk_damage damage, void *context,
                            struct lum__chunk_scan_counts *counts)
 {
-    struct scan scan = {.visit = visit, .damage = damage, .context = context, .counts = {.chunks_total = chunk_count}};
+    struct scan scan = {.visit = visit,
+                        .visit_columns = options->visit_columns,
+                        .damage = damage,
+                        .context = context,
+                        .counts = {.chunks_total = chunk_count}};
 
-    LUM_ASSERT(visit != NULL || options->check_everything);
+    LUM_ASSERT(visit != NULL || options->visit_columns != NULL || options->check_everything);
+    LUM_ASSERT(options->visit_columns == NULL || !options->check_everything);
     if (counts != NULL) *counts = scan.counts;
     LUM_TRY(lum__chunk_source_init(&scan.source, fs, files, chunks, chunk_count, options, workers));
     if (pthread_mutex_init(&scan.mutex, NULL) != 0) {

@@ -8,6 +8,10 @@
 #include "storage/catalogue.h"
 #include "storage/segment.h"
 
+/* Like lum__chunk_visitor (below), with columns. */
+typedef lum_status (*lum__chunk_column_visitor)(void *context, uint32_t worker, uint64_t position,
+                                                const lum_columns *columns, uint32_t row_count);
+
 struct lum__chunk_scan_options {
     struct lum__range range; /* chunks and pages without any row in it are not read (all ranges together) */
     const uint8_t *store_id;
@@ -15,6 +19,7 @@ struct lum__chunk_scan_options {
     /* At most half of it is used for the read buffers of all workers together, but at least 512 KiB; 0: 64 MiB. Where
      * it is small, fewer workers run and large chunks are read in parts. */
     uint64_t memory_bytes_max;
+    lum__chunk_column_visitor visit_columns; /* parallel scans: called instead of visit; columns lent during the call */
 };
 
 /* Read: brought into memory; of what was passed over unread, pages_total supposes full pages. */

@@ -366,6 +366,13 @@ typedef lum_status (*lum_scan_visitor)(void *context, uint32_t worker, uint64_t 
 LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_parallel(lum_store *store, const lum_scan_options *options, uint32_t threads,
                                                      lum_scan_visitor visit, void *context, lum_scan_counts *counts);
 
+/* The same with columns, which need not be turned into rows: lent during the call, every row of a page that has any in range (as
+ * lum_scan_next_columns). */
+typedef lum_status (*lum_scan_column_visitor)(void *context, uint32_t worker, uint64_t position, const lum_columns *columns,
+                                              size_t row_count);
+LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_parallel_columns(lum_store *store, const lum_scan_options *options, uint32_t threads,
+                                                             lum_scan_column_visitor visit, void *context, lum_scan_counts *counts);
+
 /* Appends all rows of a scan to a group. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_group(lum_store *store, const lum_scan_options *options, lum_group_t *group);
 

@@ -166,24 +166,69 @@ static void noise_is_one_row_in_each_page(void **state)
     free(noisy);
 }
 
-/* Every bit of a row: flipped, it makes exactly that row differ. */
+/* Columns of rows, as a scan lends them. */
+struct columns {
+    uint64_t id[4096], timestamp[4096], memory_address[4096];
+    int32_t position_x[4096], position_y[4096];
+    uint8_t presence[4096], structure_type[4096], is_destroyed[4096];
+    uint32_t checksum[4096];
+};
+
+static lum_columns columns_of(struct columns *columns, const lum_t *rows, size_t row_count)
+{
+    for (size_t i = 0; i < row_count; i++) {
+        columns->id[i] = rows[i].id;
+        columns->timestamp[i] = rows[i].timestamp;
+        columns->memory_address[i] = rows[i].memory_address;
+        columns->position_x[i] = rows[i].position_x;
+        columns->position_y[i] = rows[i].position_y;
+        columns->presence[i] = rows[i].presence;
+        columns->structure_type[i] = rows[i].structure_type;
+        columns->is_destroyed[i] = rows[i].is_destroyed;
+        columns->checksum[i] = lum_record_checksum(&rows[i]);
+    }
+    return (lum_columns){.id = columns->id, .timestamp = columns->timestamp, .memory_address = columns->memory_address,
+                         .position_x = columns->position_x, .position_y = columns->position_y, .presence = columns->presence,
+                         .structure_type = columns->structure_type, .is_destroyed = columns->is_destroyed, .checksum = columns->checksum};
+}
+
+/* Every bit of a row: flipped, it makes exactly that row differ, in the fast comparison and in the one that tells which; for every
+ * workload, from positions on and off page and x boundaries. */
 static void comparing_sees_every_bit(void **state)
 {
     (void)state;
-    lum_t *made = make(LUM__WORKLOAD_RANDOM, 1000, 257), read[257];
-    for (size_t i = 0; i < 257; i++) made[i].checksum = lum_record_checksum(&made[i]);
-    memcpy(read, made, sizeof read);
-    size_t first = 0;
-    for (size_t i = 0; i < 257; i++) made[i].checksum = 0; /* filled in by the comparison itself */
-    assert_int_equal(lum__rows_compare(made, read, 257, &first), 0);
-    for (size_t bit = 0; bit < 320; bit++) {
-        size_t index = bit % 257;
-        ((uint8_t *)&read[index])[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_int_equal(lum__rows_compare(made, read, 257, &first), 1);
-        assert_int_equal(first, index);
-        ((uint8_t *)&read[index])[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    static const uint64_t positions[] = {0, 99000, 4096 * 24, 1000000007};
+    struct columns *storage = malloc(sizeof *storage);
+    for (int kind = LUM__WORKLOAD_SEED; kind <= LUM__WORKLOAD_SEED_NOISE; kind++) {
+        struct lum__row_maker *maker = lum__row_maker_create((enum lum__workload_kind)kind);
+        for (size_t p = 0; p < sizeof positions / sizeof positions[0]; p++) {
+            lum_t *made = make((enum lum__workload_kind)kind, positions[p], 4096);
+            lum_columns read = columns_of(storage, made, 4096);
+            size_t first = 0;
+            assert_true(lum__row_maker_matches(maker, positions[p], &read, 4096));
+            assert_int_equal(lum__rows_compare(made, &read, 4096, &first), 0);
+            for (size_t bit = 0; bit < 320; bit++) {
+                size_t index = bit * 1021 % 4096;
+                lum_t row = made[index];
+                if (bit / 8 >= offsetof(lum_t, checksum) && bit / 8 < offsetof(lum_t, presence)) continue;
+                if (bit / 8 == offsetof(lum_t, reserved)) continue;
+                ((uint8_t *)&made[index])[bit / 8] ^= (uint8_t)(1u << bit % 8);
+                lum_t changed = made[index];
+                made[index] = row;
+                lum_t *altered = malloc(4096 * sizeof *altered);
+                memcpy(altered, made, 4096 * sizeof *altered);
+                altered[index] = changed;
+                read = columns_of(storage, altered, 4096);
+                assert_false(lum__row_maker_matches(maker, positions[p], &read, 4096));
+                assert_int_equal(lum__rows_compare(made, &read, 4096, &first), 1);
+                assert_int_equal(first, index);
+                free(altered);
+            }
+            free(made);
+        }
+        lum__row_maker_destroy(maker);
     }
-    free(made);
+    free(storage);
 }
 
 int main(void)
