@@ -231,7 +231,10 @@ static int load_into_store(struct load *load, lum_load_report *report)
     if (exit_code != 0) return exit_code;
     if (is_new) lum__message_note("%s was not there: created", path);
     exit_code = load_rows(load, store, report);
-    return lum__close_store(store, path, exit_code);
+    exit_code = lum__close_store(store, path, exit_code);
+    /* Closing syncs: what --sync none or interval left open is durable now. */
+    if (exit_code == 0 && report->commit_count > 0) report->durable = true;
+    return exit_code;
 }
 
 static int open_and_load(struct load *load, lum_load_report *report)

@@ -1,12 +1,14 @@
 #include "cli/workload.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     DEVICES = 1000,
-    HALF_STEPS = 64, /* random steps, then as many back */
+    HALF_STEPS = 64, /* random steps away, then the same ones back */
     BLOCK_STEPS = 2 * HALF_STEPS,
+    STEP_WORDS = DEVICES * 2 / 8, /* random words for one second: a byte for each coordinate of each device */
     NOISE_EVERY = 4096
 };
 #define TIME_BASE    1700000000000000000u
@@ -24,11 +26,10 @@ enum {
 struct lum__row_maker {
     enum lum__workload_kind kind;
     /* tracks only, from here on */
-    uint64_t
-        next_row;   /* x and y are those of this row's second, and of the second after for devices before this row's */
-    uint64_t block; /* that the steps belong to; UINT64_MAX: none yet */
-    int32_t x[DEVICES], y[DEVICES];
-    int8_t step_x[HALF_STEPS][DEVICES], step_y[HALF_STEPS][DEVICES];
+    uint64_t next_row; /* positions are of this row's second, for devices before this row's of the one after */
+    uint64_t step;     /* that random[] belongs to; UINT64_MAX: none yet */
+    int32_t positions[DEVICES][2]; /* x, y */
+    uint8_t random[DEVICES][2];
 };
 
 /* The mixing function of splitmix64 (Vigna 2015) over a counter: random access to a random sequence. */
@@ -104,87 +105,76 @@ static void add_noise(uint64_t first_row, lum_t *rows, size_t row_count)
 
 /* --------------------------------------------------------------------------------------------------- tracks */
 
-/* A step of -50..50 from eight random bits. */
-static inline int8_t step_of(uint64_t bits) { return (int8_t)((int)((bits & 0xff) * 101 >> 8) - 50); }
-
-static void enter_block(struct lum__row_maker *maker, uint64_t block)
+/* The step that leads away from second t, counted over all blocks; *sign is -1 on the way back. */
+static inline uint64_t step_of(uint64_t t, int32_t *sign)
 {
-    maker->block = block;
-    for (unsigned j = 0; j < HALF_STEPS; j += 4) {
-        for (unsigned device = 0; device < DEVICES; device++) {
-            uint64_t random = mix(USE_STEPS + (block * (HALF_STEPS / 4) + j / 4) * DEVICES + device);
-            for (unsigned k = 0; k < 4; k++) {
-                maker->step_x[j + k][device] = step_of(random >> (16 * k));
-                maker->step_y[j + k][device] = step_of(random >> (16 * k + 8));
-            }
-        }
-    }
+    uint64_t block = t / BLOCK_STEPS, index = t % BLOCK_STEPS;
+    *sign = index < HALF_STEPS ? 1 : -1;
+    if (index >= HALF_STEPS) index = ((index - HALF_STEPS) * 37 + 11) % HALF_STEPS; /* 37 is odd: every step once */
+    return block * HALF_STEPS + index;
 }
 
-/* Which of the block's random steps leads away from second t, and in which direction. */
-static inline unsigned step_index(uint64_t t, int *sign)
-{
-    unsigned j = (unsigned)(t % BLOCK_STEPS);
-    *sign = j < HALF_STEPS ? 1 : -1;
-    return j < HALF_STEPS ? j : ((j - HALF_STEPS) * 37 + 11) % HALF_STEPS; /* 37 is odd: every step once */
-}
+/* -50..50 */
+static inline int32_t step_size(uint8_t random) { return (uint16_t)(random * 101) / 256 - 50; }
 
-/* Moves devices first .. end - 1 from second t to t + 1. */
+/* Moves devices first .. end - 1 from second t to t + 1, each coordinate by -50..50. */
 static void step_devices(struct lum__row_maker *maker, uint64_t t, unsigned first, unsigned end)
 {
-    int sign;
-    unsigned index = step_index(t, &sign);
-    const int8_t *step_x = maker->step_x[index], *step_y = maker->step_y[index];
-    for (unsigned device = first; device < end; device++) {
-        maker->x[device] += sign * step_x[device];
-        maker->y[device] += sign * step_y[device];
+    int32_t sign;
+    uint64_t step = step_of(t, &sign);
+    if (step != maker->step) {
+        for (unsigned i = 0; i < STEP_WORDS; i++) {
+            uint64_t word = mix(USE_STEPS + step * STEP_WORDS + i);
+            memcpy((char *)maker->random + 8 * i, &word, 8);
+        }
+        maker->step = step;
+    }
+    /* Two loops without a 32-bit multiplication, which vectors of baseline x86-64 do not have. */
+    int32_t *coordinates = &maker->positions[0][0];
+    const uint8_t *random = &maker->random[0][0];
+    if (sign > 0) {
+        for (unsigned i = 2 * first; i < 2 * end; i++) coordinates[i] += step_size(random[i]);
+    } else {
+        for (unsigned i = 2 * first; i < 2 * end; i++) coordinates[i] -= step_size(random[i]);
     }
 }
 
+/* At the start of each block all devices are at their bases: from there, or from where the maker is if that is on the
+ * way, the steps are made one after the other. */
 static void seek_tracks(struct lum__row_maker *maker, uint64_t row)
 {
-    uint64_t t = row / DEVICES, block = t / BLOCK_STEPS;
-    uint64_t at = maker->next_row / DEVICES;
-    if (block != maker->block || row < maker->next_row) {
+    uint64_t t = row / DEVICES, at = maker->next_row / DEVICES;
+    unsigned at_device = (unsigned)(maker->next_row % DEVICES), device_end = (unsigned)(row % DEVICES);
+    bool is_on_the_way = maker->step != UINT64_MAX && row >= maker->next_row && at / BLOCK_STEPS == t / BLOCK_STEPS;
+    if (!is_on_the_way) {
         for (unsigned device = 0; device < DEVICES; device++) {
             uint64_t base = mix(USE_DEVICE + device);
-            maker->x[device] = (int32_t)(base & 0xfffff) - 0x80000;
-            maker->y[device] = (int32_t)(base >> 32 & 0xfffff) - 0x80000;
+            maker->positions[device][0] = (int32_t)(base & 0xfffff) - 0x80000;
+            maker->positions[device][1] = (int32_t)(base >> 32 & 0xfffff) - 0x80000;
         }
-        if (block != maker->block) enter_block(maker, block);
-        at = block * BLOCK_STEPS;
-    } else if (maker->next_row % DEVICES != 0 && at < t) {
-        step_devices(maker, at, (unsigned)(maker->next_row % DEVICES), DEVICES);
-        at++;
-    } else if (at == t) {
-        step_devices(maker, t, (unsigned)(maker->next_row % DEVICES), (unsigned)(row % DEVICES));
-        maker->next_row = row;
-        return;
+        at = t / BLOCK_STEPS * BLOCK_STEPS;
+        at_device = 0;
     }
-    for (; at < t; at++) step_devices(maker, at, 0, DEVICES);
-    step_devices(maker, t, 0, (unsigned)(row % DEVICES));
+    for (; at < t; at++, at_device = 0) step_devices(maker, at, at_device, DEVICES);
+    step_devices(maker, t, at_device, device_end);
     maker->next_row = row;
 }
 
 static void make_tracks(struct lum__row_maker *maker, uint64_t first_row, lum_t *rows, size_t row_count)
 {
-    if (first_row != maker->next_row || maker->block == UINT64_MAX) seek_tracks(maker, first_row);
+    if (first_row != maker->next_row || maker->step == UINT64_MAX) seek_tracks(maker, first_row);
     while (row_count > 0) {
-        uint64_t t = maker->next_row / DEVICES, time = TIME_BASE + t * SECOND_NS;
+        uint64_t t = maker->next_row / DEVICES, time = TIME_BASE + t * SECOND_NS, counter = USE_ROW + t * DEVICES;
         unsigned first = (unsigned)(maker->next_row % DEVICES), end = DEVICES;
         if (end - first > row_count) end = first + (unsigned)row_count;
-        if (t / BLOCK_STEPS != maker->block) enter_block(maker, t / BLOCK_STEPS); /* the walk is back at its base */
-        const int32_t *x = maker->x, *y = maker->y;
-        uint64_t counter = USE_ROW + t * DEVICES;
-        for (unsigned device = first; device < end; device++) {
-            uint64_t jitter = ((mix(counter + device) >> 32) * 1000001) >> 32;
-            *rows++ = (lum_t){.id = device,
-                              .timestamp = time + jitter,
-                              .memory_address = ADDRESS_BASE + 4096 * (uint64_t)device,
-                              .position_x = x[device],
-                              .position_y = y[device],
-                              .presence = 1,
-                              .structure_type = LUM_STRUCTURE_NODE};
+        for (unsigned device = first; device < end; device++, rows++) {
+            uint64_t jitter = ((mix(counter + device) >> 32) * 1000001) >> 32, position;
+            memcpy(&position, maker->positions[device], 8);
+            put_word(rows, 0, device);
+            put_word(rows, 1, time + jitter);
+            put_word(rows, 2, ADDRESS_BASE + 4096 * (uint64_t)device);
+            put_word(rows, 3, position);
+            put_word(rows, 4, (uint64_t)1 << 32 | (uint64_t)LUM_STRUCTURE_NODE << 40);
         }
         step_devices(maker, t, first, end);
         maker->next_row += end - first;
@@ -196,11 +186,12 @@ static void make_tracks(struct lum__row_maker *maker, uint64_t first_row, lum_t 
 
 struct lum__row_maker *lum__row_maker_create(enum lum__workload_kind kind)
 {
-    size_t bytes = kind == LUM__WORKLOAD_TRACKS ? sizeof(struct lum__row_maker) : offsetof(struct lum__row_maker, x);
+    size_t bytes =
+        kind == LUM__WORKLOAD_TRACKS ? sizeof(struct lum__row_maker) : offsetof(struct lum__row_maker, positions);
     struct lum__row_maker *maker = calloc(1, bytes);
     if (!maker) return NULL;
     maker->kind = kind;
-    maker->block = UINT64_MAX;
+    maker->step = UINT64_MAX;
     return maker;
 }
 

@@ -1,12 +1,15 @@
 /* cli/workload.h - LUMs that are made, not read: what `lum stress` writes and, made again, compares with.
  *
  * Row i of a workload depends on i alone, so any part of it can be made again by any thread:
+ *
  *   seed        id i, presence i % 2, x i % 100000, y i / 100000, type 0, timestamp and address rising evenly
- *   random      id i, timestamp i * 1000 + 0..999, x and y anywhere in 2^20 values around 0, presence and type random
- *   tracks      1,000 devices in turn, a position each second: id i % 1000, a walk with steps within +-50, jittered
- * timestamps, one address a device. Behind every 64 random steps the walk makes the same steps backwards in another
- * order, so it stays near its base and any position can be found without replaying it from the start seed+noise  seed
- * with one random row in every 4,096 Randomness is a counter through splitmix64's mixing function: one call a row. */
+ *   random      id i, timestamp i * 1000 + 0..999, x and y in 2^20 values around 0, presence and type, all at random
+ *   tracks      1,000 devices in turn, a position each second: id i % 1000, steps within +-50, jittered timestamps, one
+ *               address a device. Behind every 64 random steps the walk makes the same steps backwards in another
+ *               order: it stays near its base, and any position can be found without a replay from the start
+ *   seed+noise  seed with one random row in every 4,096
+ *
+ * Randomness is a counter through splitmix64's mixing function: one call a row. */
 #ifndef LUM_CLI_WORKLOAD_H
 #define LUM_CLI_WORKLOAD_H
 
@@ -16,8 +19,7 @@
 #include "cli/options.h"
 #include "lum/lum.h"
 
-/* Makes rows of one workload for one thread. Going on where it stopped is cheap; jumping costs up to 50 us for tracks.
- */
+/* Makes rows of one workload for one thread. Going on where it stopped is cheap; a jump costs up to 50 us for tracks. */
 struct lum__row_maker;
 
 struct lum__row_maker *lum__row_maker_create(enum lum__workload_kind kind); /* NULL: out of memory */

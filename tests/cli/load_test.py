@@ -112,6 +112,8 @@ def test_stdin_and_delimiters():
     check(lum("scan", "in.lum", "--columns", "id,timestamp").out == b"id,timestamp\n7,5\n8,6\n", "tab")
     lum("load", "in.lum", "-", "--delimiter", ";", "--map", "id=@row", "--map", "position_y=y*10", stdin=b"x;y\n1;2.5\n")
     check(lum("get", "in.lum", "1", "--json").json["position_y"] == 25, "two --map")
+    result = lum("load", "none.lum", "-", "--sync", "none", "--json", stdin=b"id\n1\n").json
+    check(result["durable"] is True, "closing makes durable what --sync none did not", result)
     result = lum("load", "in.lum", "-", "--events", "-", "--json", stdin=b"id\n1\n2\n3\n")
     check(json.loads(result.out)["rows_committed"] == 3, "events on stdout")
     check(json.loads(result.err.strip().splitlines()[-1])["rows_loaded"] == 3, "then the JSON is on stderr")
