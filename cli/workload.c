@@ -8,16 +8,17 @@ enum {
     DEVICES = 1000,
     HALF_STEPS = 64, /* random steps away, then the same ones back */
     BLOCK_STEPS = 2 * HALF_STEPS,
-    STEP_WORDS = DEVICES * 2 / 8, /* random words for one second: a byte for each coordinate of each device */
+    STEP_WORDS = DEVICES / 8, /* random words for one coordinate in one second: a byte for each device */
     NOISE_EVERY = 4096
 };
 #define TIME_BASE    1700000000000000000u
 #define ADDRESS_BASE 0x7f0000000000u
 #define SECOND_NS    1000000000u
 
-/* Built for several instruction levels, the best one chosen when the program starts (gcc's function multiversioning). Not under sanitizers, whose
- * runtime is not there yet when it is chosen. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* Built for several instruction levels, the best one chosen when the program starts (gcc's function multiversioning).
+ * Not under sanitizers, whose runtime is not there yet when it is chosen. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&               \
+    !defined(__SANITIZE_THREAD__)
 #define FOR_EVERY_LEVEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FOR_EVERY_LEVEL
@@ -26,10 +27,10 @@ enum {
 struct lum__row_maker {
     enum lum__workload_kind kind;
     /* tracks only, from here on */
-    uint64_t next_row; /* positions are of this row's second, for devices before this row's of the one after */
-    uint64_t step;     /* that random[] belongs to; UINT64_MAX: none yet */
-    int32_t positions[DEVICES][2]; /* x, y */
-    uint8_t random[DEVICES][2];
+    uint64_t next_row; /* x and y are of this row's second, for devices before this row's of the one after */
+    uint64_t step;     /* that the random bytes belong to; UINT64_MAX: none yet */
+    int32_t x[DEVICES], y[DEVICES];
+    uint8_t random_x[DEVICES], random_y[DEVICES];
 };
 
 /* The mixing function of splitmix64 (Vigna 2015) over a counter: random access to a random sequence. */
@@ -117,26 +118,34 @@ static inline uint64_t step_of(uint64_t t, int32_t *sign)
 /* -50..50 */
 static inline int32_t step_size(uint8_t random) { return (uint16_t)(random * 101) / 256 - 50; }
 
+/* Random bytes for both coordinates of all devices. */
+FOR_EVERY_LEVEL static void make_step(struct lum__row_maker *maker, uint64_t step)
+{
+    uint64_t counter = USE_STEPS + step * 2 * STEP_WORDS, words[2 * STEP_WORDS];
+    for (unsigned i = 0; i < 2 * STEP_WORDS; i++) words[i] = mix(counter + i);
+    memcpy(maker->random_x, words, DEVICES);
+    memcpy(maker->random_y, words + STEP_WORDS, DEVICES);
+    maker->step = step;
+}
+
+/* Two loops without a 32-bit multiplication, which vectors of baseline x86-64 do not have. */
+FOR_EVERY_LEVEL static void add_steps(int32_t *coordinates, const uint8_t *random, size_t count, int32_t sign)
+{
+    if (sign > 0) {
+        for (size_t i = 0; i < count; i++) coordinates[i] += step_size(random[i]);
+    } else {
+        for (size_t i = 0; i < count; i++) coordinates[i] -= step_size(random[i]);
+    }
+}
+
 /* Moves devices first .. end - 1 from second t to t + 1, each coordinate by -50..50. */
 static void step_devices(struct lum__row_maker *maker, uint64_t t, unsigned first, unsigned end)
 {
     int32_t sign;
     uint64_t step = step_of(t, &sign);
-    if (step != maker->step) {
-        for (unsigned i = 0; i < STEP_WORDS; i++) {
-            uint64_t word = mix(USE_STEPS + step * STEP_WORDS + i);
-            memcpy((char *)maker->random + 8 * i, &word, 8);
-        }
-        maker->step = step;
-    }
-    /* Two loops without a 32-bit multiplication, which vectors of baseline x86-64 do not have. */
-    int32_t *coordinates = &maker->positions[0][0];
-    const uint8_t *random = &maker->random[0][0];
-    if (sign > 0) {
-        for (unsigned i = 2 * first; i < 2 * end; i++) coordinates[i] += step_size(random[i]);
-    } else {
-        for (unsigned i = 2 * first; i < 2 * end; i++) coordinates[i] -= step_size(random[i]);
-    }
+    if (step != maker->step) make_step(maker, step);
+    add_steps(maker->x + first, maker->random_x + first, end - first, sign);
+    add_steps(maker->y + first, maker->random_y + first, end - first, sign);
 }
 
 /* At the start of each block all devices are at their bases: from there, or from where the maker is if that is on the
@@ -149,8 +158,8 @@ static void seek_tracks(struct lum__row_maker *maker, uint64_t row)
     if (!is_on_the_way) {
         for (unsigned device = 0; device < DEVICES; device++) {
             uint64_t base = mix(USE_DEVICE + device);
-            maker->positions[device][0] = (int32_t)(base & 0xfffff) - 0x80000;
-            maker->positions[device][1] = (int32_t)(base >> 32 & 0xfffff) - 0x80000;
+            maker->x[device] = (int32_t)(base & 0xfffff) - 0x80000;
+            maker->y[device] = (int32_t)(base >> 32 & 0xfffff) - 0x80000;
         }
         at = t / BLOCK_STEPS * BLOCK_STEPS;
         at_device = 0;
@@ -168,12 +177,11 @@ static void make_tracks(struct lum__row_maker *maker, uint64_t first_row, lum_t 
         unsigned first = (unsigned)(maker->next_row % DEVICES), end = DEVICES;
         if (end - first > row_count) end = first + (unsigned)row_count;
         for (unsigned device = first; device < end; device++, rows++) {
-            uint64_t jitter = ((mix(counter + device) >> 32) * 1000001) >> 32, position;
-            memcpy(&position, maker->positions[device], 8);
+            uint64_t jitter = ((mix(counter + device) >> 32) * 1000001) >> 32;
             put_word(rows, 0, device);
             put_word(rows, 1, time + jitter);
             put_word(rows, 2, ADDRESS_BASE + 4096 * (uint64_t)device);
-            put_word(rows, 3, position);
+            put_word(rows, 3, (uint32_t)maker->x[device] | (uint64_t)(uint32_t)maker->y[device] << 32);
             put_word(rows, 4, (uint64_t)1 << 32 | (uint64_t)LUM_STRUCTURE_NODE << 40);
         }
         step_devices(maker, t, first, end);
@@ -186,8 +194,7 @@ static void make_tracks(struct lum__row_maker *maker, uint64_t first_row, lum_t 
 
 struct lum__row_maker *lum__row_maker_create(enum lum__workload_kind kind)
 {
-    size_t bytes =
-        kind == LUM__WORKLOAD_TRACKS ? sizeof(struct lum__row_maker) : offsetof(struct lum__row_maker, positions);
+    size_t bytes = kind == LUM__WORKLOAD_TRACKS ? sizeof(struct lum__row_maker) : offsetof(struct lum__row_maker, x);
     struct lum__row_maker *maker = calloc(1, bytes);
     if (!maker) return NULL;
     maker->kind = kind;
@@ -313,9 +320,10 @@ static lum_columns columns_at(const lum_columns *columns, size_t index)
                          .checksum = columns->checksum + index};
 }
 
-/* Rows of one run of x: everything rises evenly. (Sums, not products, and counters as wide as the column: both decide whether the loops
- * become vector code.) */
-FOR_EVERY_LEVEL static void differ_seed_run(struct difference *out, uint64_t i, uint32_t x, uint32_t y, const lum_columns *read, size_t row_count)
+/* Rows of one run of x: everything rises evenly. (Sums, not products, and counters as wide as the column: both decide
+ * whether the loops become vector code.) */
+FOR_EVERY_LEVEL static void differ_seed_run(struct difference *out, uint64_t i, uint32_t x, uint32_t y,
+                                            const lum_columns *read, size_t row_count)
 {
     uint64_t wide = 0, id = i, time = TIME_BASE + i, address = ADDRESS_BASE + 40 * i;
     uint32_t middle = 0;
@@ -360,22 +368,27 @@ static bool matches_rows(struct lum__row_maker *maker, uint64_t first_row, const
                                (columns.memory_address[k] ^ made[k].memory_address);
             difference.middle |= ((uint32_t)columns.position_x[k] ^ (uint32_t)made[k].position_x) |
                                  ((uint32_t)columns.position_y[k] ^ (uint32_t)made[k].position_y);
-            difference.narrow |= (columns.presence[k] ^ made[k].presence) | (columns.structure_type[k] ^ made[k].structure_type) |
+            difference.narrow |= (columns.presence[k] ^ made[k].presence) |
+                                 (columns.structure_type[k] ^ made[k].structure_type) |
                                  (columns.is_destroyed[k] ^ made[k].is_destroyed);
         }
     }
     return is_none(&difference);
 }
 
-FOR_EVERY_LEVEL static void differ_random(struct difference *out, uint64_t first_row, const lum_columns *read, size_t row_count)
+FOR_EVERY_LEVEL static void differ_random(struct difference *out, uint64_t first_row, const lum_columns *read,
+                                          size_t row_count)
 {
     uint64_t wide = 0, narrow = 0;
     for (size_t k = 0; k < row_count; k++) {
         uint64_t i = first_row + k, random = mix(USE_ROW + i);
-        uint64_t x = (uint32_t)((uint32_t)(random & 0xfffff) - 0x80000), y = (uint32_t)((uint32_t)(random >> 20 & 0xfffff) - 0x80000);
-        wide |= (read->id[k] ^ i) | read->memory_address[k] | (read->timestamp[k] ^ (TIME_BASE + i * 1000 + (((random >> 49) * 1000) >> 15)));
+        uint64_t x = (uint32_t)((uint32_t)(random & 0xfffff) - 0x80000),
+                 y = (uint32_t)((uint32_t)(random >> 20 & 0xfffff) - 0x80000);
+        wide |= (read->id[k] ^ i) | read->memory_address[k] |
+                (read->timestamp[k] ^ (TIME_BASE + i * 1000 + (((random >> 49) * 1000) >> 15)));
         wide |= ((uint32_t)read->position_x[k] ^ x) | ((uint32_t)read->position_y[k] ^ y);
-        narrow |= (read->presence[k] ^ (random >> 40 & 1)) | (read->structure_type[k] ^ ((random >> 41 & 0xff) * 6 >> 8)) | read->is_destroyed[k];
+        narrow |= (read->presence[k] ^ (random >> 40 & 1)) |
+                  (read->structure_type[k] ^ ((random >> 41 & 0xff) * 6 >> 8)) | read->is_destroyed[k];
     }
     out->wide |= wide | narrow;
 }
@@ -388,8 +401,8 @@ static bool matches_random(uint64_t first_row, const lum_columns *read, size_t r
 }
 
 /* Devices first .. end - 1 at second t; columns begin at device first. */
-FOR_EVERY_LEVEL static void differ_tracks_run(struct difference *out, const struct lum__row_maker *maker, uint64_t t, unsigned first, unsigned end,
-                              const lum_columns *read)
+FOR_EVERY_LEVEL static void differ_tracks_run(struct difference *out, const struct lum__row_maker *maker, uint64_t t,
+                                              unsigned first, unsigned end, const lum_columns *read)
 {
     uint64_t wide = 0, counter = USE_ROW + t * DEVICES, time = TIME_BASE + t * SECOND_NS;
     uint32_t middle = 0;
@@ -400,7 +413,8 @@ FOR_EVERY_LEVEL static void differ_tracks_run(struct difference *out, const stru
                 (read->memory_address[k] ^ (ADDRESS_BASE + 4096 * (uint64_t)device));
     }
     for (unsigned device = first, k = 0; device < end; device++, k++) {
-        middle |= ((uint32_t)read->position_x[k] ^ (uint32_t)maker->x[device]) | ((uint32_t)read->position_y[k] ^ (uint32_t)maker->y[device]);
+        middle |= ((uint32_t)read->position_x[k] ^ (uint32_t)maker->x[device]) |
+                  ((uint32_t)read->position_y[k] ^ (uint32_t)maker->y[device]);
         narrow |= (read->presence[k] ^ 1) | (read->structure_type[k] ^ LUM_STRUCTURE_NODE) | read->is_destroyed[k];
     }
     out->wide |= wide;
@@ -411,12 +425,11 @@ FOR_EVERY_LEVEL static void differ_tracks_run(struct difference *out, const stru
 static bool matches_tracks(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count)
 {
     struct difference difference = {0};
-    if (first_row != maker->next_row || maker->block == UINT64_MAX) seek_tracks(maker, first_row);
+    if (first_row != maker->next_row || maker->step == UINT64_MAX) seek_tracks(maker, first_row);
     for (size_t done = 0; done < row_count;) {
         uint64_t t = maker->next_row / DEVICES;
         unsigned first = (unsigned)(maker->next_row % DEVICES), end = DEVICES;
         if (end - first > row_count - done) end = first + (unsigned)(row_count - done);
-        if (t / BLOCK_STEPS != maker->block) enter_block(maker, t / BLOCK_STEPS);
         lum_columns columns = columns_at(read, done);
         differ_tracks_run(&difference, maker, t, first, end, &columns);
         step_devices(maker, t, first, end);
@@ -427,12 +440,15 @@ static bool matches_tracks(struct lum__row_maker *maker, uint64_t first_row, con
 }
 
 /* Seed but for one row in each page. */
-static bool matches_seed_noise(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count)
+static bool matches_seed_noise(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read,
+                               size_t row_count)
 {
     bool matches = true;
     for (size_t done = 0; done < row_count;) {
-        uint64_t page = (first_row + done) / NOISE_EVERY, noisy = page * NOISE_EVERY + mix(USE_NOISE + page) % NOISE_EVERY;
-        uint64_t end = (page + 1) * NOISE_EVERY - first_row < row_count ? (page + 1) * NOISE_EVERY - first_row : row_count;
+        uint64_t page = (first_row + done) / NOISE_EVERY,
+                 noisy = page * NOISE_EVERY + mix(USE_NOISE + page) % NOISE_EVERY;
+        uint64_t end =
+            (page + 1) * NOISE_EVERY - first_row < row_count ? (page + 1) * NOISE_EVERY - first_row : row_count;
         uint64_t at = noisy >= first_row + done && noisy < first_row + end ? noisy - first_row : end;
         lum_columns before = columns_at(read, done);
         matches &= matches_seed(first_row + done, &before, at - done);

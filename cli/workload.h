@@ -19,7 +19,7 @@
 #include "cli/options.h"
 #include "lum/lum.h"
 
-/* Makes rows of one workload for one thread. Going on where it stopped is cheap; a jump costs up to 50 us for tracks. */
+/* Makes rows of one workload for one thread. Going on where it stopped is cheap; a jump costs up to 30 us for tracks. */
 struct lum__row_maker;
 
 struct lum__row_maker *lum__row_maker_create(enum lum__workload_kind kind); /* NULL: out of memory */
