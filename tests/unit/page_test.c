@@ -471,6 +471,19 @@ static uint32_t payload_at(uint32_t column)
     return lum__get_u32(page + descriptor_at(column) + LUM__PAGE_COLUMN_AT_OFFSET);
 }
 
+/* Decoding other_page as columns answers what decoding it as rows did. */
+static void assert_columns_answer(uint32_t byte_count, uint32_t digest, bool is_good, uint32_t condition, uint32_t at)
+{
+    lum_columns columns;
+    uint32_t columns_condition = 0, columns_at = 0;
+    assert_int_equal(
+        lum__page_decode_columns(scratch, other_page, byte_count, 1100, digest, &columns, &columns_condition, &columns_at),
+        is_good);
+    assert_int_equal(columns_condition, condition);
+    assert_int_equal(columns_at, at);
+    if (!is_good) assert_null(columns.id); /* nothing of a damaged page is lent */
+}
+
 static void check_broken(const struct breakage *b, uint32_t byte_count, uint32_t digest)
 {
     uint32_t condition = 0, at = 0;
@@ -481,6 +494,7 @@ static void check_broken(const struct breakage *b, uint32_t byte_count, uint32_t
     if (is_good || condition != b->condition || at != b->at)
         fail_msg("byte %u = %u: condition %u at %u, expected %u at %u", b->byte, b->value, condition, at, b->condition,
                  b->at);
+    assert_columns_answer(byte_count, digest, is_good, condition, at);
     bool is_unsupported = b->condition == 203 || b->condition == 204 || b->condition == 211;
     assert_int_equal(lum__page_condition_is_unsupported(condition), is_unsupported);
 }
@@ -593,7 +607,9 @@ static void test_each_bit(void **state)
         memcpy(other_page, page, byte_count);
         other_page[bit / 8] ^= (uint8_t)(1u << bit % 8);
         memset(back, 0x11, 1100 * sizeof *back);
-        if (!lum__page_decode(scratch, other_page, byte_count, 1100, digest, back, &condition, &at)) continue;
+        bool is_good = lum__page_decode(scratch, other_page, byte_count, 1100, digest, back, &condition, &at);
+        assert_columns_answer(byte_count, digest, is_good, condition, at);
+        if (!is_good) continue;
         assert_memory_equal(back, rows, 1100 * sizeof *rows);
         inert++;
     }
