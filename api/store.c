@@ -87,7 +87,8 @@ static lum_status open_reader(lum_store *store)
     struct lum__plan_options plan_options = {.workers = store->options.threads,
                                              .memory_bytes_max = store->options.memory_bytes_max,
                                              .for_reading = true,
-                                             .writer_alive = writer_alive};
+                                             .writer_alive = writer_alive,
+                                             .lock_file = store->lock_file};
     LUM_TRY(lum__plan_make(store->fs, &plan_options, &store->plan));
     store->catalogue = store->plan.catalogue;
     memcpy(store->store_id, store->plan.state.store_id, sizeof store->store_id);

@@ -87,12 +87,13 @@ static lum_status check_state_is_current(const struct lum__plan *plan)
     return LUM_OK;
 }
 
-/* A checkpoint that STATE or the log names, but that is not there any more. */
-static void check_checkpoint_is_newest(struct lum__plan *plan)
+/* A checkpoint that STATE or the log names, but that is not there any more. (A live writer may have taken it since the
+ * directory was listed.) */
+static void check_checkpoint_is_newest(const struct lum__plan_options *options, struct lum__plan *plan)
 {
     uint64_t named = plan->state.is_clean ? plan->state.clean_checkpoint : 0;
     if (plan->replay->checkpoint_max > named) named = plan->replay->checkpoint_max;
-    if (named > plan->checkpoint_newest_found && !plan->fell_back) {
+    if (named > plan->checkpoint_newest_found && !plan->fell_back && !options->writer_alive) {
         char path[LUM__PATH_BYTES_MAX];
         snprintf(path, sizeof path, "checkpoint-%" PRIu64, named);
         lum_status status = lum__corrupt(path, LUM_NO_OFFSET, 0, "checkpoint-%" PRIu64 " is missing", named);
@@ -405,7 +406,7 @@ lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_optio
     LUM_TRY_OUT(check_state_is_current(out));
     LUM_TRY_OUT(read_log(fs, options, out));
     LUM_TRY_OUT(check_state_is_current(out));
-    check_checkpoint_is_newest(out);
+    check_checkpoint_is_newest(options, out);
     LUM_TRY_OUT(check_commits(fs, options, out));
     decide(out);
     note_log_problem(fs, out);
@@ -428,21 +429,35 @@ static bool may_be_a_race(struct lum__fs *fs, const struct lum__plan_options *op
                           const struct lum__state *before, lum_status status)
 {
     struct lum__state now;
-    bool is_bad = is_damage(status) || (status == LUM_OK && plan->decision.verdict == LUM__VERDICT_REFUSE);
+    bool is_refused = status == LUM_OK && plan->decision.verdict == LUM__VERDICT_REFUSE;
+    bool is_bad = is_damage(status) || is_refused || (status == LUM_OK && plan->fell_back);
     if (!options->for_reading || !is_bad) return false;
     if (options->writer_alive) return true;
     return lum__state_read(fs, &now) == LUM_OK && (now.epoch != before->epoch || now.timestamp != before->timestamp);
 }
 
+/* Is a writer at work on the log? Asked after STATE was read, for one may have come just before that. While one recovers
+ * the store, nothing is written to the log yet: what is there is what the crash left, and judged as such. */
+static lum_status look_for_writer(const struct lum__state *state, struct lum__plan_options *options)
+{
+    if (!options->for_reading) return LUM_OK;
+    if (!options->writer_alive && options->lock_file != NULL)
+        LUM_TRY(lum__file_lock_holder(options->lock_file, LUM__LOCK_BYTE_WRITER, &options->writer_alive));
+    if (state->state == LUM_STATE_RECOVERING) options->writer_alive = false;
+    return LUM_OK;
+}
+
 lum_status lum__plan_make(struct lum__fs *fs, const struct lum__plan_options *options, struct lum__plan *out)
 {
     for (int tries = 1;; tries++) {
+        struct lum__plan_options now = *options;
         struct lum__state state;
         memset(out, 0, sizeof *out);
         LUM_TRY(lum__state_read(fs, &state));
-        lum_status status = lum__plan_make_under(fs, options, &state, out);
+        LUM_TRY(look_for_writer(&state, &now));
+        lum_status status = lum__plan_make_under(fs, &now, &state, out);
         struct lum__error cause = *lum__error_last();
-        if (tries == RACE_TRIES_MAX || !may_be_a_race(fs, options, out, &state, status)) {
+        if (tries == RACE_TRIES_MAX || !may_be_a_race(fs, &now, out, &state, status)) {
             lum__error_restore(&cause);
             return status;
         }

@@ -27,6 +27,7 @@ struct lum__plan_options {
     bool for_reading; /* a reader: only chunks of commits without data_synced are verified now, the others when they are
                          read */
     bool writer_alive; /* beside a live writer: the log's end is simply where it is now, nothing is a crash */
+    struct lum__file *lock_file; /* a reader's, to see a writer that came since; NULL for a writer, or without LOCK */
 };
 
 struct lum__plan {

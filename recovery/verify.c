@@ -22,6 +22,7 @@ struct verify {
     struct lum__fs *fs;
     uint32_t workers;
     bool writer_alive;
+    struct lum__file *lock_file; /* NULL: without LOCK */
     struct lum__state state;                      /* the store's, or what stands in for a damaged one */
     uint64_t checkpoints[CHECKPOINTS_LISTED_MAX]; /* files found, newest first */
     size_t checkpoint_count;
@@ -458,7 +459,8 @@ static lum_status check_contents(struct verify *verify)
     struct lum__plan_options options = {.workers = verify->workers,
                                         .memory_bytes_max = MEMORY_BYTES_MAX,
                                         .for_reading = true,
-                                        .writer_alive = verify->writer_alive};
+                                        .writer_alive = verify->writer_alive,
+                                        .lock_file = verify->lock_file};
     struct lum__plan plan;
     lum_status status = verify->state.epoch == UINT64_MAX
                             ? lum__plan_make_under(verify->fs, &options, &verify->state, &plan)
@@ -499,14 +501,13 @@ lum_status lum__verify(struct lum__fs *fs, uint32_t workers,
 {
     struct verify verify = {
         .fs = fs, .workers = workers, .on_finding = on_finding, .context = context, .report = report};
-    struct lum__file *lock_file = NULL;
     *report = (lum_verify_report)LUM_VERIFY_REPORT_INIT;
-    LUM_TRY(lum__store_lock_shared(fs, &lock_file, &verify.writer_alive));
+    LUM_TRY(lum__store_lock_shared(fs, &verify.lock_file, &verify.writer_alive));
     pthread_mutex_init(&verify.mutex, NULL);
     lum_status status = check_store(&verify);
     pthread_mutex_destroy(&verify.mutex);
     struct lum__error cause = *lum__error_last();
-    lum__file_close(lock_file);
+    lum__file_close(verify.lock_file);
     if (status == LUM_OK && report->error_count > 0) {
         lum__error_restore(&verify.first);
         return verify.first.status == LUM_ERR_UNSUPPORTED ? LUM_ERR_UNSUPPORTED : LUM_ERR_CORRUPT;
