@@ -5,7 +5,7 @@
  *   acknowledged <= recovered <= submitted, bit-identical, an unbroken prefix that ends at a commit; verify finds nothing; opening once more
  *   changes nothing. (In the weaker sync modes a power cut may lose acknowledged commits, but only as a suffix; a kill may not.)
  *
- *   power_loss_test [rounds] [seed]      default 1,000 rounds; LUM_SEED and LUM_ROUNDS also; replay one failure with: 1 SEED
+ *   power_loss_test [rounds] [seed]      default 1,000 rounds; LUM_ROUNDS and LUM_SEED are stronger; replay one failure with: 1 SEED
  *   power_loss_test lie-file-sync | lie-directory-sync [rounds]    the disk lies about that sync: exits 0 only if the test notices */
 #include <errno.h>
 #include <stdio.h>
@@ -206,8 +206,9 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "lie-file-sync") == 0) lie = LIE_FILE_SYNC;
     if (argc > 1 && strcmp(argv[1], "lie-directory-sync") == 0) lie = LIE_DIRECTORY_SYNC;
     if (lie != LIE_NONE) argc--, argv++;
-    const char *rounds_text = argc > 1 ? argv[1] : getenv("LUM_ROUNDS");
-    const char *seed_text = argc > 2 ? argv[2] : getenv("LUM_SEED");
+    const char *rounds_text = getenv("LUM_ROUNDS"), *seed_text = getenv("LUM_SEED"); /* stronger than arguments: CTest gives those */
+    if (rounds_text == NULL && argc > 1) rounds_text = argv[1];
+    if (seed_text == NULL && argc > 2) seed_text = argv[2];
     uint64_t rounds = rounds_text != NULL ? strtoull(rounds_text, NULL, 10) : 1000;
     uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 1;
     uint64_t failures = 0;
