@@ -266,7 +266,8 @@ def case_number_out_of_range(world):
     fails("load", world.store, path, "--commit-every", "1000", exit_code=INPUT, name="ERR_INPUT", file=path, line=2718)
     result = lum.run("info", world.store, "--json")
     lums = lum.json_of(result)["lums"]
-    demand(lums in (1000, 3000, 5000), f"{lums} rows: what was committed before the bad row is two thousand rows, at most, of each run")
+    # two thousand rows stand before the bad row's transaction; how many of them were committed when it was met depends on the workers
+    demand(lums in (1000, 2000, 3000), f"{lums} rows: only whole transactions before the bad row may be there")
     demand(lum.run("verify", world.store).returncode == DONE, "verify finds damage")
 
 
