@@ -34,6 +34,7 @@ enum {
     AT_END_ZERO = 504,
     LOCK_TEXT_BYTES = 64,
     LOCK_WAIT_MS = 5000,
+    DEAD_WAIT_MS = 1000, /* of a reader, for the last writes of a dead writer */
     LOCK_PAUSE_MS = 20,
 };
 
@@ -234,6 +235,17 @@ lum_status lum__store_lock(struct lum__fs *fs, struct lum__file **lock_file)
     return status;
 }
 
+/* Does a writer have the store? A killed one's last requests hold the lock a little longer than it lived: they are waited
+ * for, so that what it left is seen whole, and as a crash. */
+static lum_status look_for_writer(struct lum__file *lock_file, bool *writer_alive)
+{
+    for (unsigned waited_ms = 0;; waited_ms += LOCK_PAUSE_MS) {
+        LUM_TRY(lum__file_lock_holder(lock_file, LUM__LOCK_BYTE_WRITER, writer_alive));
+        if (!*writer_alive || waited_ms >= DEAD_WAIT_MS || !process_is_dead(lock_text_pid(lock_file))) return LUM_OK;
+        pause_ms(LOCK_PAUSE_MS);
+    }
+}
+
 lum_status lum__store_lock_shared(struct lum__fs *fs, struct lum__file **lock_file, bool *writer_alive)
 {
     *lock_file = NULL;
@@ -250,7 +262,7 @@ lum_status lum__store_lock_shared(struct lum__fs *fs, struct lum__file **lock_fi
         pause_ms(LOCK_PAUSE_MS);
     }
     if (status == LUM_OK) {
-        status = lum__file_lock_holder(file, LUM__LOCK_BYTE_WRITER, writer_alive);
+        status = look_for_writer(file, writer_alive);
         if (status == LUM_OK) {
             *lock_file = file;
             return LUM_OK;
