@@ -27,6 +27,7 @@ enum { HEALTHY, BEING_POISONED, POISONED };
 #define GATHER_NS_MAX 50000000u
 /* How long the ring must stay empty before the watermark record is written: a lone committer that comes back at once pays no second sync. */
 #define IDLE_GRACE_NS 10000000u
+#define NO_SPACE_PAUSE_NS 1000000000u
 
 /* A transaction that has logged a chunk and is neither committed nor rolled back. */
 struct open_transaction {
@@ -52,6 +53,7 @@ struct lum__sequencer {
     uint64_t watermark_logged; /* watermark of the newest record in the log */
     uint64_t content_sequence; /* of the newest record that says something of a transaction; 0: none since the start */
     uint64_t last_sync_ns;
+    uint64_t watermark_retry_ns; /* not before, after a full disk */
     uint64_t log_bytes_at_checkpoint;
     uint64_t *dirty; /* data segments with chunks that were not synced yet */
     size_t dirty_count, dirty_capacity;
@@ -329,8 +331,10 @@ static void publish_request(struct lum__sequencer *sequencer, struct lum__reques
     struct open_transaction *open;
     switch (request->kind) {
     case LUM__REQUEST_COMMIT:
-        status = publish_commit(sequencer, request);
-        if (status != LUM_OK) lum__sequencer_poison(sequencer); /* logged but not publishable: memory is out; reopening shows it */
+        /* Logged but not publishable: memory is out. Reopening shows it and all commits behind it, which are logged too. */
+        status = is_poisoned(sequencer) ? lum__sequencer_check(sequencer) : publish_commit(sequencer, request);
+        if (status != LUM_OK) lum__sequencer_poison(sequencer);
+        if (status != LUM_OK && request->chain != NULL) request->chain->is_broken = true;
         answer(request->ticket, status == LUM_OK ? LUM_OK : LUM_IN_DOUBT);
         break;
     case LUM__REQUEST_ROLLBACK:
@@ -569,7 +573,8 @@ static void log_watermark(struct lum__sequencer *sequencer)
     if (status == LUM_OK) status = append(sequencer, &record);
     if (status == LUM_OK) status = write_and_sync(sequencer, true);
     if (status == LUM_OK) publish_sequences(sequencer);
-    else if (status != LUM_ERR_NO_SPACE) lum__sequencer_poison(sequencer);
+    else if (status == LUM_ERR_NO_SPACE) sequencer->watermark_retry_ns = lum__clock_monotonic_ns() + NO_SPACE_PAUSE_NS;
+    else lum__sequencer_poison(sequencer);
 }
 
 /* Does the log say anything that no watermark in it covers? (A watermark record itself needs no other one.) */
@@ -586,6 +591,7 @@ static void idle(struct lum__sequencer *sequencer)
     }
     uint64_t begin = lum__clock_monotonic_ns(), grace = IDLE_GRACE_NS;
     if (sequencer->options.sync_mode == LUM_SYNC_INTERVAL) grace = (uint64_t)sequencer->options.sync_interval_ms * 1000000u;
+    if (begin + grace < sequencer->watermark_retry_ns) grace = sequencer->watermark_retry_ns - begin;
     lum__ring_wait(sequencer->ring, grace);
     collect(sequencer);
     if (sequencer->batch_first == NULL && lum__clock_monotonic_ns() - begin >= grace) log_watermark(sequencer);
