@@ -45,12 +45,13 @@ class Round:
         self.base = base                      # rows in the store before
         self.input = os.path.join(folder, "input.csv")
         self.events = os.path.join(folder, "events")
-        self.commit_every = choose.choice((300, 1000, 4096, 7777, 20000, 50000, 0))
+        self.commit_every = choose.choice((20, 300, 1000, 4096, 7777, 20000, 50000, 0))  # 20 makes the log rotate
         self.arguments = ["--threads", choose.choice((1, 2, 3, 4)), "--chunk-lums", choose.choice((4096, 8192, 65536, 262144))]
         if self.commit_every:
             self.arguments += ["--commit-every", self.commit_every]
         self.sync = choose.choice(("commit", "commit", "commit", "interval=5", "none"))
         self.arguments += ["--sync", self.sync, "--events", self.events]
+        self.io = choose.choice(("", "", "buffered", "threads"))  # LUM_IO: without O_DIRECT, without io_uring
         self.moment = choose.choice(("begin", "load", "load", "load", "close"))
 
     def acknowledged(self):
@@ -81,7 +82,7 @@ class Loop:
         self.count = 0          # rows in the store
         self.kills = 0
         self.hits = {}          # what a kill hit -> how often
-        self.load_seconds = 0.5  # of a whole load, measured as we go
+        self.load_seconds = {}  # commit_every -> of a whole load, measured as we go
 
     def note(self, what):
         self.hits[what] = self.hits.get(what, 0) + 1
@@ -95,7 +96,7 @@ class Loop:
 
     def wait_for_moment(self, process, this):
         """Sleeps until the moment of the kill; False if the load ended before."""
-        seconds = {"begin": self.choose.uniform(0, 0.02), "load": self.choose.uniform(0, self.load_seconds * 1.1),
+        seconds = {"begin": self.choose.uniform(0, 0.02), "load": self.choose.uniform(0, self.load_seconds.get(this.commit_every, 0.5) * 1.1),
                    "close": 0}[this.moment]
         deadline = time.monotonic() + seconds
         if this.moment == "close":  # the last commit is acknowledged, and the store is about to be closed
@@ -112,7 +113,8 @@ class Loop:
         if os.path.exists(this.events):
             os.unlink(this.events)
         begin = time.monotonic()
-        process = lum.start("load", self.store, this.input, "--json", *this.arguments, stdout=subprocess.PIPE)
+        process = lum.start("load", self.store, this.input, "--json", *this.arguments, stdout=subprocess.PIPE,
+                            env=dict(os.environ, **({"LUM_IO": this.io} if this.io else {})))
         is_running = self.wait_for_moment(process, this)
         if is_running:
             process.kill()
@@ -125,7 +127,8 @@ class Loop:
         report = json.loads(out)
         demand(report["rows_read"] == report["rows_loaded"] == ROWS - this.base, f"the accounting is wrong: {report}")
         demand(this.acknowledged() == ROWS, "the last event does not tell of the last row")
-        self.load_seconds = 0.7 * self.load_seconds + 0.3 * (time.monotonic() - begin)
+        if this.base < ROWS // 2:  # of a short rest the start-up is most
+            self.load_seconds[this.commit_every] = (time.monotonic() - begin) * ROWS / (ROWS - this.base)
         self.note("not at all")
 
     def kill_recovery(self):
@@ -213,7 +216,7 @@ class Loop:
             self.load_and_kill(this)
             self.check(this)
         except (Broken, subprocess.TimeoutExpired, ValueError) as problem:
-            raise Broken(f"{problem}\n  round: base {this.base}, {' '.join(map(str, this.arguments))}, "
+            raise Broken(f"{problem}\n  round: base {this.base}, {' '.join(map(str, this.arguments))}, io {this.io or 'default'}, "
                          f"acknowledged {this.acknowledged()}, moment {this.moment}") from problem
 
 
