@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/archive_library.h"
 #include "cli/input_decode.h"
 
 enum { RAW_BYTES = 256 * 1024, BLOCK_BYTES = 1024 * 1024, BLOCK_COUNT = 3, PEEK_BYTES = 16 };
@@ -251,6 +252,14 @@ static lum_status start_decoding(struct lum_input *input)
     if (input->compression == LUM_PLAIN) return LUM_OK;
     input->decoder = lum_decoder_open(input->compression, decoder_source, input);
     input->raw = malloc(RAW_BYTES);
+    if (input->decoder == NULL && input->compression != LUM_GZIP) {
+        const char *reason;
+        if (lum_archive_library(&reason) == NULL) {
+            char message[320];
+            snprintf(message, sizeof message, "libarchive, which decompresses %s, cannot be loaded (%s)", lum_input_compression(input), reason);
+            return lum_source_fail(input->name, 0, UINT64_MAX, message);
+        }
+    }
     if (input->decoder == NULL || input->raw == NULL) return lum_source_fail(input->name, 0, UINT64_MAX, no_memory);
     for (unsigned i = 0; i < BLOCK_COUNT; ++i) {
         input->blocks[i].bytes = malloc(BLOCK_BYTES);

@@ -1,13 +1,13 @@
 #include "cli/input_decode.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <isa-l/igzip_lib.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cli/archive_library.h"
 
 struct lum_decoder {
     enum lum_compression compression;
@@ -21,7 +21,8 @@ struct lum_decoder {
     struct inflate_state *inflate; /* gzip */
     bool in_member;                /* between a gzip member's first byte and its checked trailer */
 
-    struct archive *archive; /* the others */
+    const struct lum_archive_library *library; /* the others */
+    struct archive *archive;
     bool archive_opened;
 };
 
@@ -151,7 +152,7 @@ static la_ssize_t archive_source(struct archive *archive, void *context, const v
     const uint8_t *block = NULL;
 
     ssize_t got = read_source(decoder, &block);
-    if (got < 0) archive_set_error(archive, EIO, "%s", decoder->source_message);
+    if (got < 0) decoder->library->set_error(archive, EIO, "%s", decoder->source_message);
     *bytes = block;
     return got;
 }
@@ -159,30 +160,30 @@ static la_ssize_t archive_source(struct archive *archive, void *context, const v
 static ssize_t fail_archive(struct lum_decoder *decoder, char message[LUM_DECODER_MESSAGE_MAX])
 {
     char reason[LUM_DECODER_MESSAGE_MAX / 2];
-    const char *text = archive_error_string(decoder->archive);
+    const char *text = decoder->library->error_string(decoder->archive);
 
     (void)snprintf(reason, sizeof reason, "is cut short or damaged (%.90s)", text != NULL ? text : "no reason given");
     return fail(decoder, message, reason);
 }
 
-static struct archive *new_archive(enum lum_compression compression)
+static struct archive *new_archive(const struct lum_archive_library *library, enum lum_compression compression)
 {
-    struct archive *archive = archive_read_new();
+    struct archive *archive = library->read_new();
 
     if (archive == NULL) return NULL;
     int result = ARCHIVE_FATAL;
     switch (compression) {
-    case LUM_BZIP2: result = archive_read_support_filter_bzip2(archive); break;
-    case LUM_XZ: result = archive_read_support_filter_xz(archive); break;
-    case LUM_ZSTD: result = archive_read_support_filter_zstd(archive); break;
-    case LUM_LZ4: result = archive_read_support_filter_lz4(archive); break;
+    case LUM_BZIP2: result = library->read_support_filter_bzip2(archive); break;
+    case LUM_XZ: result = library->read_support_filter_xz(archive); break;
+    case LUM_ZSTD: result = library->read_support_filter_zstd(archive); break;
+    case LUM_LZ4: result = library->read_support_filter_lz4(archive); break;
     case LUM_PLAIN:
     case LUM_GZIP: break;
     }
     /* ARCHIVE_WARN would mean an external program: not for input that nobody vouched for. */
-    if (result != ARCHIVE_OK || archive_read_support_format_raw(archive) != ARCHIVE_OK ||
-        archive_read_support_format_empty(archive) != ARCHIVE_OK) {
-        archive_read_free(archive);
+    if (result != ARCHIVE_OK || library->read_support_format_raw(archive) != ARCHIVE_OK ||
+        library->read_support_format_empty(archive) != ARCHIVE_OK) {
+        library->read_free(archive);
         return NULL;
     }
     return archive;
@@ -195,21 +196,21 @@ static ssize_t read_archive(struct lum_decoder *decoder, uint8_t *out, size_t by
 
     if (!decoder->archive_opened) {
         decoder->archive_opened = true;
-        if (archive_read_open(decoder->archive, decoder, NULL, archive_source, NULL) != ARCHIVE_OK)
+        if (decoder->library->read_open(decoder->archive, decoder, NULL, archive_source, NULL) != ARCHIVE_OK)
             return fail_archive(decoder, message);
-        int result = archive_read_next_header(decoder->archive, &entry);
+        int result = decoder->library->read_next_header(decoder->archive, &entry);
         if (result != ARCHIVE_OK && result != ARCHIVE_EOF) return fail_archive(decoder, message);
         /* Too few bytes for the filter to see what we saw in the first four. */
-        if (archive_filter_code(decoder->archive, 0) == ARCHIVE_FILTER_NONE)
+        if (decoder->library->filter_code(decoder->archive, 0) == ARCHIVE_FILTER_NONE)
             return fail(decoder, message, "is cut short");
         if (result == ARCHIVE_EOF) return 0;
     }
-    la_ssize_t got = archive_read_data(decoder->archive, out, bytes_max);
+    la_ssize_t got = decoder->library->read_data(decoder->archive, out, bytes_max);
     if (got < 0) return fail_archive(decoder, message);
     if (got == 0) {
         /* bzip2 and lz4 stop in silence at what they do not know. */
         const uint8_t *bytes;
-        uint64_t used = (uint64_t)archive_filter_bytes(decoder->archive, -1);
+        uint64_t used = (uint64_t)decoder->library->filter_bytes(decoder->archive, -1);
         if (used < decoder->source_bytes || (!decoder->source_ended && read_source(decoder, &bytes) != 0))
             return fail(decoder, message, "is followed by something else");
     }
@@ -230,7 +231,9 @@ struct lum_decoder *lum_decoder_open(enum lum_compression compression, lum_decod
         decoder->inflate = calloc(1, sizeof *decoder->inflate);
         if (decoder->inflate != NULL) isal_inflate_init(decoder->inflate);
     } else {
-        decoder->archive = new_archive(compression);
+        const char *reason;
+        decoder->library = lum_archive_library(&reason);
+        if (decoder->library != NULL) decoder->archive = new_archive(decoder->library, compression);
     }
     if (decoder->inflate == NULL && decoder->archive == NULL) {
         free(decoder);
@@ -242,7 +245,7 @@ struct lum_decoder *lum_decoder_open(enum lum_compression compression, lum_decod
 void lum_decoder_close(struct lum_decoder *decoder)
 {
     if (decoder == NULL) return;
-    if (decoder->archive != NULL) archive_read_free(decoder->archive);
+    if (decoder->archive != NULL) decoder->library->read_free(decoder->archive);
     free(decoder->inflate);
     free(decoder);
 }
