@@ -12,6 +12,7 @@
 enum {
     /* Padded batches make the log outgrow small windows; and twice the largest step, so that a file whose every header
      * claims the largest payload is read twice, not a thousand times. */
+    AHEAD_BYTES_MIN = 64 << 10,
     WINDOW_BYTES = 2 * (LUM__WAL_PAYLOAD_BYTES_MAX + 4 * 4096),
     PAYLOAD_BYTES_AT = 40,
     SALT_AT = 68,
@@ -45,6 +46,7 @@ void lum__log_window_show(struct lum__log_window *window, const struct lum__wal_
     window->is_salt_unknown = false;
     window->offset = 0;
     window->count = 0;
+    window->ahead_bytes = AHEAD_BYTES_MIN;
 }
 
 lum_status lum__log_window_show_headless(struct lum__log_window *window, const uint8_t store_id[16], uint64_t number,
@@ -63,11 +65,17 @@ lum_status lum__log_window_show_headless(struct lum__log_window *window, const u
     return status;
 }
 
-static lum_status refill(struct lum__log_window *window, uint64_t offset)
+/* Shows `needed` bytes from offset on, and more: the first look at a segment is a small one, since the log behind a clean end is short;
+ * each further one is twice as large. */
+static lum_status refill(struct lum__log_window *window, uint64_t offset, uint64_t needed)
 {
     uint64_t start = offset - offset % LUM__IO_ALIGNMENT;
     uint64_t left = window->segment.segment_bytes - start;
-    size_t wanted = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    uint64_t ahead = lum__round_up(offset - start + needed, LUM__IO_ALIGNMENT);
+    if (ahead < window->ahead_bytes) ahead = window->ahead_bytes;
+    if (ahead > WINDOW_BYTES) ahead = WINDOW_BYTES;
+    if (window->ahead_bytes < WINDOW_BYTES) window->ahead_bytes *= 2;
+    size_t wanted = left < ahead ? (size_t)left : (size_t)ahead;
     size_t bytes_read = 0;
     window->count = 0; /* a failed read leaves nothing valid */
     LUM_TRY(lum__file_read(window->file, window->bytes, wanted, start, &bytes_read));
@@ -85,7 +93,7 @@ lum_status lum__log_window_get(struct lum__log_window *window, uint64_t offset, 
     LUM_ASSERT(wanted <= LUM__LOG_WINDOW_STEP);
     uint64_t left = window->segment.segment_bytes - offset;
     if (wanted > left) wanted = left;
-    if (offset < window->offset || offset + wanted > window->offset + window->count) LUM_TRY(refill(window, offset));
+    if (offset < window->offset || offset + wanted > window->offset + window->count) LUM_TRY(refill(window, offset, wanted));
     *at = window->bytes + (offset - window->offset);
     *available = window->offset + window->count - offset;
     return LUM_OK;

@@ -18,6 +18,7 @@ struct lum__log_window {
     struct lum__file *file;
     uint64_t offset; /* of bytes[0] in the segment; a multiple of 4,096 */
     uint64_t count;
+    uint64_t ahead_bytes; /* how much the next refill reads at least */
 };
 
 LUM_MUST_USE lum_status lum__log_window_init(struct lum__log_window *window);
