@@ -133,8 +133,7 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     const char *path = arguments->positional[0];
     struct readers readers = {0};
     lum_store *store = NULL;
-    lum_options options =
-        lum__open_options(arguments, LUM__OPEN_WRITE); /* as any program after a restart: recovery included */
+    lum_options options = lum__open_options(arguments, LUM__OPEN_READ); /* as any program that reads after a restart */
     uint32_t threads = arguments->threads ? (uint32_t)arguments->threads : lum_cpu_count();
     if (!make_readers(&readers, threads, (enum lum__workload_kind)arguments->workload))
         return lum__message_system(ENOMEM, NULL, "no memory to read back");
@@ -163,7 +162,12 @@ static int read_and_compare(const struct lum__arguments *arguments, struct lum__
     if (lum_stats(store, &stats) == LUM_OK) snprintf(out->io_mode, sizeof out->io_mode, "%s", stats.io_mode);
     for (uint32_t i = 0; i < readers.count; i++) lum__row_maker_destroy(readers.items[i].maker);
     free(readers.items);
-    return lum__close_store(store, path, exit_code);
+    exit_code = lum__close_store(store, path, exit_code);
+    if (exit_code != 0) return exit_code;
+    /* And a writer gets in again, and leaves it clean. */
+    options = lum__open_options(arguments, LUM__OPEN_WRITE);
+    exit_code = lum__open_store(path, &options, &store);
+    return exit_code != 0 ? exit_code : lum__close_store(store, path, exit_code);
 }
 
 static int run(const struct lum__arguments *arguments)
