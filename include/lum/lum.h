@@ -301,7 +301,8 @@ typedef struct lum_load_options {
 } lum_load_options;
 #define LUM_LOAD_OPTIONS_INIT { .struct_version = 1 }
 
-/* rows_read = rows_loaded + rows_rejected + rows_skipped + rows_rolled_back, always, also after a failure. */
+/* rows_read = rows_loaded + rows_rejected + rows_skipped + rows_rolled_back, always, also after a failure. Rows of a commit that is in doubt
+ * (LUM_IN_DOUBT) are counted as rolled back; reopening may show them after all. */
 typedef struct lum_load_report {
     uint32_t struct_version;
     uint64_t rows_read, rows_loaded, rows_rejected, rows_skipped, rows_rolled_back;
