@@ -98,23 +98,28 @@ void load_text(benchmark::State &state, const std::string &text, const char *map
     for (auto _ : state) {
         stream from = {&text, 0};
         lum__mapping mapping = {};
-        lum__csv_options options = {};
-        lum__csv_source *csv;
+        lum__row_options options = {};
+        lum__input_bytes input = {};
+        input.name = "bench";
+        input.read = read_text;
+        input.read_context = &from;
+        input.fd = -1;
+        lum__row_source *csv;
         lum_piece piece;
         uint64_t total = 0;
         options.mapping = &mapping;
         if ((map != nullptr && lum__mapping_add(&mapping, map) != LUM_OK) ||
-            lum__csv_source_open("bench", read_text, &from, &options, &csv) != LUM_OK) {
+            lum__csv_open(&input, &options, &csv) != LUM_OK) {
             state.SkipWithError("cannot open");
             return;
         }
-        const lum_source *source = lum__csv_source_get(csv);
+        const lum_source *source = &csv->source;
         while (source->open_piece(source->context, 0, 262144, &piece) == LUM_OK) {
             size_t got = 1;
             while (got > 0 && source->fill(source->context, 0, rows.data(), rows.size(), &got) == LUM_OK) total += got;
         }
         if (total != row_count) state.SkipWithError("rows were lost");
-        lum__csv_source_close(csv);
+        csv->close(csv);
         lum__mapping_destroy(&mapping);
     }
     report(state, text.size());
@@ -124,7 +129,7 @@ void csv_scan(benchmark::State &state)
 {
     const std::string text = state.range(0) == 6 ? six_text() : cities_text();
     for (auto _ : state) {
-        lum__csv_scanner scanner = {};
+        lum__row_scanner scanner = {};
         scanner.delimiter = ',';
         lum__csv_scan(&scanner, reinterpret_cast<const uint8_t *>(text.data()), text.size(), UINT64_MAX);
         benchmark::DoNotOptimize(scanner.rows);

@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 
 #include "cli/input.h"
+#include "formats/csv_source.h"
 
 struct chain_file {
     const char *path;
     struct lum_input *input;
-    struct lum__csv_source *csv;
+    struct lum__row_source *reader;
     bool is_opened, is_ended;
     uint64_t first_row;                                        /* in the chain; known once the file is opened */
     uint64_t row_count;                                        /* given out so far; final once it has ended */
@@ -22,29 +23,32 @@ struct chain_file {
 
 struct lum__file_chain {
     lum_source source;
-    struct lum__csv_options options;
+    struct lum__row_options options;
     size_t file_count, current; /* current: its turn; file_count: all are done. Changed by open_piece() only */
     uint64_t bytes_total;
     /* The mutex guards the pointers and counts of files[] against account(), bytes() and committed() from other
      * threads; open_piece() is the only one that changes them, so it reads without. */
     pthread_mutex_t mutex;
-    struct chain_file *worker_files[LUM__CSV_SOURCE_WORKERS_MAX]; /* each worker's piece is of this file */
+    struct chain_file *worker_files[LUM__SOURCE_WORKERS_MAX]; /* each worker's piece is of this file */
     struct chain_file files[];
 };
 
 static lum_status open_file(struct lum__file_chain *chain, struct chain_file *file, uint64_t first_row)
 {
     struct lum_input *input = NULL;
-    struct lum__csv_source *csv = NULL;
+    struct lum__row_source *reader = NULL;
     lum_status status = lum_input_open(file->path, &input);
-    if (status == LUM_OK)
-        status = lum__csv_source_open(lum_input_name(input), lum_input_read, input, &chain->options, &csv);
-    if (status == LUM_OK && lum__csv_source_is_empty(csv) && !chain->options.no_header) {
+    if (status == LUM_OK) {
+        struct lum__input_bytes bytes = {
+            .name = lum_input_name(input), .read = lum_input_read, .read_context = input, .fd = -1};
+        status = lum__csv_open(&bytes, &chain->options, &reader);
+    }
+    if (status == LUM_OK && reader->is_empty && !chain->options.no_header) {
         status =
             lum_source_fail(lum_input_name(input), 0, UINT64_MAX,
                             "the file is empty: there is not even a header line (--no-header accepts it as no rows)");
-        lum__csv_source_close(csv);
-        csv = NULL;
+        reader->close(reader);
+        reader = NULL;
     }
     if (status != LUM_OK) {
         lum_input_close(input);
@@ -52,7 +56,7 @@ static lum_status open_file(struct lum__file_chain *chain, struct chain_file *fi
     }
     pthread_mutex_lock(&chain->mutex);
     file->input = input;
-    file->csv = csv;
+    file->reader = reader;
     file->is_opened = true;
     file->first_row = first_row;
     pthread_mutex_unlock(&chain->mutex);
@@ -62,13 +66,13 @@ static lum_status open_file(struct lum__file_chain *chain, struct chain_file *fi
 /* Under the mutex. Closes a file that nobody will ask for rows again. */
 static void close_if_over(struct chain_file *file)
 {
-    if (!file->csv || !file->is_ended || file->worker_count > 0) return;
-    const lum_source *source = lum__csv_source_get(file->csv);
+    if (!file->reader || !file->is_ended || file->worker_count > 0) return;
+    const lum_source *source = &file->reader->source;
     source->account(source->context, &file->rows_read, &file->rows_rejected, &file->bytes_plain);
     file->bytes_raw = lum_input_bytes_read(file->input);
-    lum__csv_source_close(file->csv);
+    file->reader->close(file->reader);
     lum_input_close(file->input);
-    file->csv = NULL;
+    file->reader = NULL;
     file->input = NULL;
 }
 
@@ -94,7 +98,7 @@ static lum_status open_piece(void *context, uint32_t worker, uint64_t rows_max, 
             lum_status open_status = open_file(chain, file, before->first_row + before->row_count);
             if (open_status != LUM_OK) return open_status;
         }
-        const lum_source *source = lum__csv_source_get(file->csv);
+        const lum_source *source = &file->reader->source;
         lum_status status = source->open_piece(source->context, worker, rows_max, out);
         if (status != LUM_OK && status != LUM_END) return status;
         pthread_mutex_lock(&chain->mutex);
@@ -117,7 +121,7 @@ static lum_status open_piece(void *context, uint32_t worker, uint64_t rows_max, 
 static lum_status fill(void *context, uint32_t worker, lum_t *rows, size_t rows_max, size_t *row_count)
 {
     struct lum__file_chain *chain = context;
-    const lum_source *source = lum__csv_source_get(chain->worker_files[worker]->csv);
+    const lum_source *source = &chain->worker_files[worker]->reader->source;
     return source->fill(source->context, worker, rows, rows_max, row_count);
 }
 
@@ -129,8 +133,8 @@ static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected,
     for (size_t i = 0; i < chain->file_count && chain->files[i].is_opened; i++) {
         struct chain_file *file = &chain->files[i];
         uint64_t read = file->rows_read, rejected = file->rows_rejected, bytes = file->bytes_plain;
-        if (file->csv) {
-            const lum_source *source = lum__csv_source_get(file->csv);
+        if (file->reader) {
+            const lum_source *source = &file->reader->source;
             source->account(source->context, &read, &rejected, &bytes);
         }
         *rows_read += read;
@@ -140,7 +144,7 @@ static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected,
     pthread_mutex_unlock(&chain->mutex);
 }
 
-lum_status lum__file_chain_open(const char *const *paths, size_t path_count, const struct lum__csv_options *options,
+lum_status lum__file_chain_open(const char *const *paths, size_t path_count, const struct lum__row_options *options,
                                 struct lum__file_chain **out)
 {
     *out = NULL;
@@ -165,7 +169,7 @@ lum_status lum__file_chain_open(const char *const *paths, size_t path_count, con
     chain->source = (lum_source)LUM_SOURCE_INIT;
     chain->source.context = chain;
     chain->source.name = paths[0];
-    chain->source.has_checksums = lum__csv_source_get(chain->files[0].csv)->has_checksums;
+    chain->source.has_checksums = chain->files[0].reader->source.has_checksums;
     chain->source.open_piece = open_piece;
     chain->source.fill = fill;
     chain->source.account = account;
@@ -177,7 +181,7 @@ void lum__file_chain_close(struct lum__file_chain *chain)
 {
     if (!chain) return;
     for (size_t i = 0; i < chain->file_count; i++) {
-        if (chain->files[i].csv) lum__csv_source_close(chain->files[i].csv);
+        if (chain->files[i].reader) chain->files[i].reader->close(chain->files[i].reader);
         if (chain->files[i].input) lum_input_close(chain->files[i].input);
     }
     pthread_mutex_destroy(&chain->mutex);
@@ -188,8 +192,8 @@ const lum_source *lum__file_chain_source(struct lum__file_chain *chain) { return
 
 const char *lum__file_chain_mapping_text(const struct lum__file_chain *chain)
 {
-    return chain->current < chain->file_count && chain->files[chain->current].csv
-               ? lum__csv_source_mapping_text(chain->files[chain->current].csv)
+    return chain->current < chain->file_count && chain->files[chain->current].reader
+               ? chain->files[chain->current].reader->mapping_text
                : "";
 }
 

@@ -5,14 +5,14 @@
 
 #include <stdint.h>
 
-#include "formats/csv_source.h"
+#include "formats/row_source.h"
 #include "lum/lum.h"
 
 struct lum__file_chain;
 
 /* Opens the first file, so that most mistakes show before a store is made. paths and options are lent until the close.
  * Failures are this thread's lum_last_error(). */
-lum_status lum__file_chain_open(const char *const *paths, size_t path_count, const struct lum__csv_options *options,
+lum_status lum__file_chain_open(const char *const *paths, size_t path_count, const struct lum__row_options *options,
                                 struct lum__file_chain **out);
 void lum__file_chain_close(struct lum__file_chain *chain); /* NULL is fine */
 const lum_source *lum__file_chain_source(struct lum__file_chain *chain);

@@ -16,7 +16,7 @@ struct lum_input;
 lum_status lum_input_open(const char *path, struct lum_input **out);
 void lum_input_close(struct lum_input *input); /* NULL is fine */
 
-/* The next 1 to bytes_max bytes; *bytes = 0 at the end. context is the lum_input: fits lum__csv_source_open(). */
+/* The next 1 to bytes_max bytes; *bytes = 0 at the end. context is the lum_input: fits lum__read_bytes. */
 lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes);
 
 /* For messages and progress. Any thread, any time. */

@@ -241,7 +241,7 @@ static int open_and_load(struct load *load, lum_load_report *report)
 {
     const struct lum__arguments *arguments = load->arguments;
     struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__csv_options csv_options = LUM__CSV_OPTIONS_INIT;
+    struct lum__row_options csv_options = {0};
     csv_options.no_header = arguments->no_header;
     csv_options.round = arguments->round;
     csv_options.mapping = &mapping;

@@ -16,31 +16,8 @@
 #include <stdint.h>
 
 #include "formats/field.h"
+#include "formats/row_scan.h"
 #include "lum/lum.h"
-
-/* ---------------------------------------------------------------------------------------------- row boundaries */
-
-/* Finds row ends in a stream that arrives in blocks of any size. Begin with all zero and the delimiter. */
-struct lum__csv_scanner {
-    char delimiter;
-    bool in_quotes;
-    bool quote_pending;     /* the last byte was a quote inside of quotes: it closes, or is the first half of "" */
-    bool last_was_cr;       /* for counting CRLF as one line end */
-    bool in_field;          /* the last byte belongs to an unquoted field: a quote would open nothing */
-    bool in_row;            /* bytes of a row stand behind the last row end */
-    uint64_t rows;          /* rows that ended so far */
-    uint64_t lines;         /* line ends so far */
-    uint64_t offset;        /* bytes scanned so far */
-    uint64_t row_end;       /* offset behind the end of the last row that ended */
-    uint64_t row_end_lines; /* line ends up to row_end */
-};
-
-/* Scans bytes until scanner->rows is rows_max or all of them are done; returns how many were used: all, or up to and
- * with the end of the row that made rows_max. */
-size_t lum__csv_scan(struct lum__csv_scanner *scanner, const uint8_t *bytes, size_t byte_count, uint64_t rows_max);
-
-/* Line ends in a text; last_was_cr: the byte before it is a CR. */
-uint64_t lum__csv_count_lines(const uint8_t *bytes, size_t byte_count, bool last_was_cr);
 
 /* ---------------------------------------------------------------------------------------------------------- writing */
 

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "formats/csv_block.h"
+#include "formats/row_scan.h"
 
 enum lum__csv_error {
     LUM__CSV_OK = 0,
@@ -19,7 +20,7 @@ const char *lum__csv_error_text(enum lum__csv_error error);
 
 /* Walks over the fields of a text that begins at a row's start. Reads up to LUM__CSV_SLACK bytes behind `end`: they
  * must be readable, their content does not matter. Fields are lent slices of the text. */
-enum { LUM__CSV_SLACK = 64 };
+enum { LUM__CSV_SLACK = LUM__TEXT_SLACK };
 struct lum__csv_cursor {
     const uint8_t *at; /* the next field's first byte */
     const uint8_t *end;

@@ -27,16 +27,6 @@ static const char *name_column(const struct lum__csv_source *source, uint32_t co
     return out;
 }
 
-static uint64_t line_of(const struct lum__csv_piece *piece, const uint8_t *at)
-{
-    return piece->line + lum__csv_count_lines(piece->buffer, (size_t)(at - piece->buffer), piece->follows_cr);
-}
-
-static uint64_t offset_of(const struct lum__csv_piece *piece, const uint8_t *at)
-{
-    return piece->offset + (uint64_t)(at - piece->buffer);
-}
-
 /* Where the number's syntax is wrong, by the kind of field. */
 static const char *syntax_text(enum lum__field field, bool scaled)
 {
@@ -73,7 +63,7 @@ static const char *field_remedy(enum lum__field field, enum lum__number_error er
     }
 }
 
-lum_status lum__csv_fail_field(const struct lum__csv_source *source, const struct lum__csv_piece *piece,
+lum_status lum__csv_fail_field(const struct lum__csv_source *source, const struct lum__text_piece *piece,
                                const struct lum__mapping_rule *rule, const struct lum__csv_field *field,
                                enum lum__number_error error, size_t at)
 {
@@ -83,44 +73,44 @@ lum_status lum__csv_fail_field(const struct lum__csv_source *source, const struc
 
     if (error == LUM__NUMBER_SYNTAX && at < field->length)
         (void)snprintf(place, sizeof place, " (see its byte %zu)", at + 1);
-    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, offset_of(piece, field->text),
+    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, lum__text_piece_offset(piece, field->text),
                                      0, "column %s, for %s: \"%s\" %s%s", name_column(source, rule->column, column),
                                      lum__field_name(rule->field), show(field, shown), reason, place);
-    lum__error_set_line(line_of(piece, field->text));
+    lum__error_set_line(lum__text_piece_line(piece, field->text));
     lum__error_set_remedy("%s", field_remedy(rule->field, error));
     return status;
 }
 
-lum_status lum__csv_fail_quotes(const struct lum__csv_source *source, const struct lum__csv_piece *piece,
+lum_status lum__csv_fail_quotes(const struct lum__csv_source *source, const struct lum__text_piece *piece,
                                 const struct lum__csv_field *field, uint32_t column)
 {
     char name[128];
 
     lum_status status =
-        lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, offset_of(piece, field->text), 0,
+        lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, lum__text_piece_offset(piece, field->text), 0,
                      "column %s %s", name_column(source, column, name), lum__csv_error_text(field->error));
-    lum__error_set_line(line_of(piece, field->text));
+    lum__error_set_line(lum__text_piece_line(piece, field->text));
     lum__error_set_remedy("inside of a quoted field a quote is written twice: \"say \"\"so\"\"\"");
     return status;
 }
 
-lum_status lum__csv_fail_count(const struct lum__csv_source *source, const struct lum__csv_piece *piece,
+lum_status lum__csv_fail_count(const struct lum__csv_source *source, const struct lum__text_piece *piece,
                                const uint8_t *row_begin, uint32_t field_count)
 {
-    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, offset_of(piece, row_begin), 0,
+    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, lum__text_piece_offset(piece, row_begin), 0,
                                      "the row has %u field%s, the %s has %u", field_count, field_count == 1 ? "" : "s",
                                      source->columns.has_names ? "header" : "first row", source->columns.count);
-    lum__error_set_line(line_of(piece, row_begin));
+    lum__error_set_line(lum__text_piece_line(piece, row_begin));
     lum__error_set_remedy("check the delimiter and the quotes of this row and the one before it");
     return status;
 }
 
-lum_status lum__csv_fail_checksum(const struct lum__csv_source *source, const struct lum__csv_piece *piece,
+lum_status lum__csv_fail_checksum(const struct lum__csv_source *source, const struct lum__text_piece *piece,
                                   const uint8_t *row_begin, uint32_t given, uint32_t computed)
 {
-    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, offset_of(piece, row_begin), 0,
+    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, source->name, lum__text_piece_offset(piece, row_begin), 0,
                                      "the row's checksum is given as %u, but its fields make %u", given, computed);
-    lum__error_set_line(line_of(piece, row_begin));
+    lum__error_set_line(lum__text_piece_line(piece, row_begin));
     lum__error_set_remedy(
         "the row is damaged, or some of its fields are not mapped; without the checksum column it would "
         "load unchecked");

@@ -347,9 +347,9 @@ static void cities_read_as_python_reads_them(void **state)
     const char *tree = getenv("LUM_SOURCE_DIR");
     char file[4096];
     struct lum_input *input;
-    struct lum__csv_source *csv;
+    struct lum__row_source *csv;
     struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__csv_options options = {.mapping = &mapping, .piece_bytes_max = 1 << 20};
+    struct lum__row_options options = {.mapping = &mapping, .piece_bytes_max = 1 << 20};
     static lum_t rows[4096];
     uint64_t count = 0, id = 0, x = 0, y = 0, time = 0, address = 0;
     lum_piece piece;
@@ -360,9 +360,10 @@ static void cities_read_as_python_reads_them(void **state)
     assert_int_equal(lum__mapping_add(&mapping, "id=geonameid,position_x=longitude*1e7,position_y=latitude*1e7"),
                      LUM_OK);
     assert_int_equal(lum__mapping_add(&mapping, "timestamp=modified,memory_address=population"), LUM_OK);
-    assert_int_equal(lum__csv_source_open(file, lum_input_read, input, &options, &csv), LUM_OK);
+    const struct lum__input_bytes bytes = {.name = file, .read = lum_input_read, .read_context = input, .fd = -1};
+    assert_int_equal(lum__csv_open(&bytes, &options, &csv), LUM_OK);
     lum__mapping_destroy(&mapping);
-    const lum_source *source = lum__csv_source_get(csv);
+    const lum_source *source = &csv->source;
     lum_status status;
     while ((status = source->open_piece(source->context, 0, 100000, &piece)) == LUM_OK) {
         size_t got;
@@ -386,7 +387,7 @@ static void cities_read_as_python_reads_them(void **state)
     assert_true(y == 6104111873108074976u);
     assert_true(time == 8741567957729017856u);
     assert_true(address == 3403174369311546374u);
-    lum__csv_source_close(csv);
+    csv->close(csv);
     lum_input_close(input);
 }
 

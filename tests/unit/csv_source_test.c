@@ -38,6 +38,13 @@ static lum_status read_stream(void *context, uint8_t *out, size_t bytes_max, siz
     return LUM_OK;
 }
 
+static lum_status open_csv(const char *name, lum__read_bytes read, void *context, const struct lum__row_options *options,
+                           struct lum__row_source **out)
+{
+    const struct lum__input_bytes input = {.name = name, .read = read, .read_context = context, .fd = -1};
+    return lum__csv_open(&input, options, out);
+}
+
 /* What a load does with a source, without the store: workers open pieces one at a time and fill at the same time. */
 struct load {
     const lum_source *source;
@@ -123,16 +130,16 @@ static lum_status load_text(const char *text, size_t length, struct setup setup,
 {
     struct stream stream = {text, length, 0, setup.read_max ? setup.read_max : SIZE_MAX, setup.fail_at};
     struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__csv_options options = {.delimiter = setup.delimiter,
+    struct lum__row_options options = {.delimiter = setup.delimiter,
                                        .no_header = setup.no_header,
                                        .round = setup.round,
                                        .null_text = setup.null_text,
                                        .mapping = &mapping,
                                        .piece_bytes_max = setup.piece_bytes_max};
-    struct lum__csv_source *csv;
+    struct lum__row_source *csv;
 
     if (setup.map != NULL) assert_int_equal(lum__mapping_add(&mapping, setup.map), LUM_OK);
-    lum_status status = lum__csv_source_open("rows.csv", read_stream, &stream, &options, &csv);
+    lum_status status = open_csv("rows.csv", read_stream, &stream, &options, &csv);
     lum__mapping_destroy(&mapping);
     *row_count = 0;
     if (status != LUM_OK) {
@@ -141,7 +148,7 @@ static lum_status load_text(const char *text, size_t length, struct setup setup,
         return status;
     }
     struct load load = {.rows_max = setup.rows_max ? setup.rows_max : 1000000, .rows = rows, .row_limit = row_limit};
-    run_workers(&load, lum__csv_source_get(csv), setup.workers ? setup.workers : 1);
+    run_workers(&load, &csv->source, setup.workers ? setup.workers : 1);
     uint64_t read, rejected, bytes;
     load.source->account(load.source->context, &read, &rejected, &bytes);
     if (load.status == LUM_OK) {
@@ -150,7 +157,7 @@ static lum_status load_text(const char *text, size_t length, struct setup setup,
     } else if (load.status == LUM_ERR_INPUT && load.error.line > 1) {
         assert_true(read > 0 && read <= load.row_count);
     }
-    lum__csv_source_close(csv);
+    csv->close(csv);
     *row_count = load.row_count;
     *error = load.error;
     return load.status;
@@ -171,10 +178,10 @@ static char *make_text(uint64_t row_count, uint64_t *seed, size_t *length, uint6
         const char *end = ((const char *const[]){"\n", "\r\n", "\n\n", "\r\r\n\n"})[lum__splitmix64(seed) % 4];
         size_t begin = at;
         at += (size_t)sprintf(text + at, "%s,", field);
-        if (line != NULL) line[row] = 1 + lines + lum__csv_count_lines((uint8_t *)text + begin, at - begin, false);
+        if (line != NULL) line[row] = 1 + lines + lum__count_lines((uint8_t *)text + begin, at - begin, false);
         if (offset != NULL) offset[row] = at;
         at += (size_t)sprintf(text + at, "%llu,%lld%s", (unsigned long long)row, (long long)row * -3, end);
-        lines += lum__csv_count_lines((uint8_t *)text + begin, at - begin, false);
+        lines += lum__count_lines((uint8_t *)text + begin, at - begin, false);
     }
     *length = at;
     return text;
@@ -340,15 +347,15 @@ static void streams_without_rows_are_legal(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; ++i) {
         struct stream stream = {texts[i], strlen(texts[i]), 0, 1, 0};
-        struct lum__csv_options options = LUM__CSV_OPTIONS_INIT;
-        struct lum__csv_source *csv;
+        struct lum__row_options options = {0};
+        struct lum__row_source *csv;
         lum_piece piece;
-        assert_int_equal(lum__csv_source_open("x", read_stream, &stream, &options, &csv), LUM_OK);
-        assert_int_equal(lum__csv_source_is_empty(csv), i < 4);
-        const lum_source *source = lum__csv_source_get(csv);
+        assert_int_equal(open_csv("x", read_stream, &stream, &options, &csv), LUM_OK);
+        assert_int_equal(csv->is_empty, i < 4);
+        const lum_source *source = &csv->source;
         for (uint32_t worker = 0; worker < 3; ++worker)
             assert_int_equal(source->open_piece(source->context, worker, 10, &piece), LUM_END);
-        lum__csv_source_close(csv);
+        csv->close(csv);
         assert_int_equal(
             load_text(texts[i], strlen(texts[i]), (struct setup){.workers = 2}, NULL, 0, &row_count, &error), LUM_OK);
         assert_int_equal(row_count, 0);
@@ -426,21 +433,21 @@ static void a_read_error_is_passed_on_and_stays(void **state)
 {
     static const char text[] = "id\n1\n2\n3\n4\n";
     struct stream stream = {text, sizeof text - 1, 0, 4, 8};
-    struct lum__csv_options options = LUM__CSV_OPTIONS_INIT;
-    struct lum__csv_source *csv;
+    struct lum__row_options options = {0};
+    struct lum__row_source *csv;
     lum_piece piece;
 
     (void)state;
-    assert_int_equal(lum__csv_source_open("x", read_stream, &stream, &options, &csv), LUM_OK);
-    const lum_source *source = lum__csv_source_get(csv);
+    assert_int_equal(open_csv("x", read_stream, &stream, &options, &csv), LUM_OK);
+    const lum_source *source = &csv->source;
     for (uint32_t worker = 0; worker < 3; ++worker) {
         lum__error_clear();
         assert_int_equal(source->open_piece(source->context, worker, 100, &piece), LUM_ERR_IO);
         assert_string_equal(lum__error_last()->message, "the disk is on fire");
     }
-    lum__csv_source_close(csv);
+    csv->close(csv);
     stream = (struct stream){text, sizeof text - 1, 0, 1, 1};
-    assert_int_equal(lum__csv_source_open("x", read_stream, &stream, &options, &csv), LUM_ERR_IO);
+    assert_int_equal(open_csv("x", read_stream, &stream, &options, &csv), LUM_ERR_IO);
     assert_null(csv);
 }
 

@@ -196,7 +196,7 @@ static void the_scanner_finds_the_same_rows_at_every_split(void **state)
         find_ends(text, length, &ends);
         size_t step = 1 + lum__splitmix64(&seed) % 100;
         uint64_t rows_max = 1 + lum__splitmix64(&seed) % (ends.count + 2);
-        struct lum__csv_scanner scanner = {.delimiter = ','};
+        struct lum__row_scanner scanner = {.delimiter = ','};
         size_t at = 0;
         while (at < length && scanner.rows < rows_max) {
             size_t block = length - at < step ? length - at : step;
@@ -215,7 +215,7 @@ static void the_scanner_finds_the_same_rows_at_every_split(void **state)
             good = good && at == ends.offset[rows - 1];
         else
             good = good && at == length;
-        good = good && scanner.lines == lum__csv_count_lines((const uint8_t *)text, at, false);
+        good = good && scanner.lines == lum__count_lines((const uint8_t *)text, at, false);
         if (!good)
             fail_msg("LUM_SEED=%llu round %d step %zu rows_max %llu: %llu rows at %zu", (unsigned long long)first_seed,
                      round, step, (unsigned long long)rows_max, (unsigned long long)scanner.rows, at);
@@ -231,9 +231,9 @@ static void lines_count_as_in_an_editor(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i)
-        assert_int_equal(lum__csv_count_lines((const uint8_t *)cases[i].text, strlen(cases[i].text), false),
+        assert_int_equal(lum__count_lines((const uint8_t *)cases[i].text, strlen(cases[i].text), false),
                          cases[i].lines);
-    assert_int_equal(lum__csv_count_lines((const uint8_t *)"\na", 2, true), 0); /* the second half of CRLF */
+    assert_int_equal(lum__count_lines((const uint8_t *)"\na", 2, true), 0); /* the second half of CRLF */
 }
 
 static void rows_are_written_with_the_chosen_columns(void **state)

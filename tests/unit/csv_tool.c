@@ -41,7 +41,7 @@ static uint8_t *read_file(const char *path, size_t *bytes)
 static int check_scanner(const uint8_t *data, size_t bytes, char delimiter, uint64_t rows, uint64_t lines)
 {
     for (size_t step = 1; step <= 70; ++step) {
-        struct lum__csv_scanner scanner = {.delimiter = delimiter};
+        struct lum__row_scanner scanner = {.delimiter = delimiter};
         for (size_t at = 0; at < bytes;) {
             size_t length = bytes - at < step ? bytes - at : step;
             size_t used = lum__csv_scan(&scanner, data + at, length, UINT64_MAX);
@@ -67,7 +67,7 @@ static int show_fields(const char *path, char delimiter)
     enum lum__csv_error error = LUM__CSV_OK;
 
     lum__csv_cursor_init(&cursor, delimiter, data, data + bytes);
-    struct lum__csv_scanner scanner = {.delimiter = delimiter};
+    struct lum__row_scanner scanner = {.delimiter = delimiter};
     while (lum__csv_next_row(&cursor)) {
         rows++;
         const char *separator = "";
@@ -90,7 +90,7 @@ static int show_fields(const char *path, char delimiter)
         }
     }
     if (error != LUM__CSV_OK) printf("error %d\n", (int)error);
-    int failed = check_scanner(data, bytes, delimiter, rows, lum__csv_count_lines(data, bytes, false));
+    int failed = check_scanner(data, bytes, delimiter, rows, lum__count_lines(data, bytes, false));
     free(text);
     free(data);
     return failed;
@@ -122,12 +122,12 @@ static lum_piece *pieces;
 static lum_t **rows;
 static uint8_t *out;
 
-static int complain(struct lum__csv_source *csv)
+static int complain(struct lum__row_source *csv)
 {
     const struct lum__error *error = lum__error_last();
     printf("error line %" PRIu64 " offset %" PRId64 ": %s [%s]\n", error->line, (int64_t)error->offset, error->message,
            error->remedy);
-    lum__csv_source_close(csv);
+    if (csv != NULL) csv->close(csv);
     return 0;
 }
 
@@ -144,8 +144,8 @@ static int show_rows(const char *path, uint32_t workers, uint64_t rows_max, size
                                              LUM__FIELD_MEMORY_ADDRESS,
                                              LUM__FIELD_IS_DESTROYED};
     struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__csv_options options = LUM__CSV_OPTIONS_INIT;
-    struct lum__csv_source *csv = NULL;
+    struct lum__row_options options = {0};
+    struct lum__row_source *csv = NULL;
 
     stream.read_max = read_max;
     stream.data = read_file(path, &stream.bytes);
@@ -158,10 +158,11 @@ static int show_rows(const char *path, uint32_t workers, uint64_t rows_max, size
         else if (lum__mapping_add(&mapping, maps[i]) != LUM_OK)
             return lum__mapping_destroy(&mapping), complain(NULL);
     }
-    lum_status opened = lum__csv_source_open(path, read_memory, &stream, &options, &csv);
+    const struct lum__input_bytes input = {.name = path, .read = read_memory, .read_context = &stream, .fd = -1};
+    lum_status opened = lum__csv_open(&input, &options, &csv);
     lum__mapping_destroy(&mapping);
     if (opened != LUM_OK) return complain(NULL);
-    const lum_source *source = lum__csv_source_get(csv);
+    const lum_source *source = &csv->source;
     pieces = calloc(workers, sizeof *pieces);
     rows = calloc(workers, sizeof *rows);
     out = malloc(rows_max * LUM__CSV_ROW_BYTES_MAX);
@@ -194,12 +195,12 @@ static int show_rows(const char *path, uint32_t workers, uint64_t rows_max, size
     }
     uint64_t read, rejected, bytes;
     source->account(source->context, &read, &rejected, &bytes);
-    fprintf(stderr, "%" PRIu64 " rows, mapping %s\n", read, lum__csv_source_mapping_text(csv));
+    fprintf(stderr, "%" PRIu64 " rows, mapping %s\n", read, csv->mapping_text);
     for (uint32_t w = 0; w < workers; ++w) free(rows[w]);
     free(rows);
     free(pieces);
     free(out);
-    lum__csv_source_close(csv);
+    csv->close(csv);
     free((void *)stream.data);
     return read != expected_row || rejected != 0;
 }

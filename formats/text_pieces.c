@@ -1,0 +1,245 @@
+#include "formats/text_pieces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+enum {
+    READ_BYTES = 256 * 1024,
+    READ_BYTES_FIRST = 64 * 1024,
+    PIECE_BYTES_MORE = 1 /* read beyond a full piece to see whether an LF follows its last CR */
+};
+
+lum_status lum__text_pieces_init(struct lum__text_pieces *pieces, const struct lum__input_bytes *input,
+                                 uint64_t piece_bytes_max, lum__scan_rows scan, char delimiter, const char *format_name)
+{
+    *pieces = (struct lum__text_pieces){.name = input->name,
+                                        .format_name = format_name,
+                                        .read = input->read,
+                                        .read_context = input->read_context,
+                                        .scan = scan,
+                                        .delimiter = delimiter,
+                                        .piece_bytes_max = piece_bytes_max,
+                                        .line = 1};
+    if (piece_bytes_max == 0) pieces->piece_bytes_max = LUM__PIECE_BYTES_DEFAULT;
+    if (pieces->piece_bytes_max < LUM__PIECE_BYTES_MIN)
+        return lum__fail(LUM_ERR_ARGUMENT, "piece_bytes_max is at least %d", LUM__PIECE_BYTES_MIN);
+    return LUM_OK;
+}
+
+static void free_buffer(struct lum__text_pieces *pieces, uint32_t worker)
+{
+    if (pieces->workers[worker] == NULL) return;
+    free(pieces->workers[worker]->buffer);
+    pieces->workers[worker]->buffer = NULL;
+}
+
+void lum__text_pieces_fini(struct lum__text_pieces *pieces)
+{
+    for (uint32_t worker = 0; worker < LUM__SOURCE_WORKERS_MAX; ++worker) {
+        free_buffer(pieces, worker);
+        free(pieces->workers[worker]);
+    }
+    free(pieces->rest);
+}
+
+/* --------------------------------------------------------------------------------------------- the stream's front */
+
+lum_status lum__text_pieces_read_more(struct lum__text_pieces *pieces)
+{
+    void *memory = pieces->rest;
+    size_t got, room = pieces->piece_bytes_max - pieces->rest_bytes;
+
+    LUM_ASSERT(room > 0);
+    if (room > READ_BYTES_FIRST) room = READ_BYTES_FIRST;
+    LUM_TRY(lum__grow(&memory, &pieces->rest_capacity, pieces->rest_bytes + room + LUM__TEXT_SLACK, 1));
+    pieces->rest = memory;
+    LUM_TRY(pieces->read(pieces->read_context, pieces->rest + pieces->rest_bytes, room, &got));
+    pieces->stream_ended = got == 0;
+    pieces->rest_bytes += got;
+    return LUM_OK;
+}
+
+void lum__text_pieces_drop(struct lum__text_pieces *pieces, size_t byte_count, uint64_t lines)
+{
+    if (byte_count == 0) return;
+    pieces->last_was_cr = pieces->rest[byte_count - 1] == '\r';
+    pieces->rest_bytes -= byte_count;
+    memmove(pieces->rest, pieces->rest + byte_count, pieces->rest_bytes);
+    pieces->offset += byte_count;
+    pieces->line += lines;
+}
+
+lum_status lum__text_pieces_fail_not_text(const struct lum__text_pieces *pieces, uint64_t offset, const char *reason)
+{
+    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, pieces->name, offset, 0, "%s", reason);
+    lum__error_set_remedy("give a %s file in UTF-8 or another ASCII-based encoding, plain or compressed with gzip, "
+                          "bzip2, xz, zstd or lz4",
+                          pieces->format_name);
+    return status;
+}
+
+lum_status lum__text_pieces_drop_byte_order_mark(struct lum__text_pieces *pieces)
+{
+    while (pieces->rest_bytes < 3 && !pieces->stream_ended) LUM_TRY(lum__text_pieces_read_more(pieces));
+    if (pieces->rest_bytes >= 2 &&
+        (memcmp(pieces->rest, "\xff\xfe", 2) == 0 || memcmp(pieces->rest, "\xfe\xff", 2) == 0))
+        return lum__text_pieces_fail_not_text(pieces, 0, "this is UTF-16 or UTF-32 text, not UTF-8");
+    if (pieces->rest_bytes >= 3 && memcmp(pieces->rest, "\xef\xbb\xbf", 3) == 0) lum__text_pieces_drop(pieces, 3, 0);
+    return LUM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- cutting pieces */
+
+static lum_status get_piece(struct lum__text_pieces *pieces, uint32_t worker, struct lum__text_piece **out)
+{
+    struct lum__text_piece *piece = pieces->workers[worker];
+    void *memory;
+
+    *out = NULL;
+    if (piece == NULL) {
+        LUM_TRY(lum__alloc_zeroed(1, sizeof *piece, &memory));
+        piece = pieces->workers[worker] = memory;
+    }
+    if (piece->buffer == NULL) {
+        /* All at once: untouched memory costs nothing, and rows never move while they are parsed. */
+        LUM_TRY(lum__alloc(pieces->piece_bytes_max + PIECE_BYTES_MORE + LUM__TEXT_SLACK, &memory));
+        piece->buffer = memory;
+    }
+    *out = piece;
+    return LUM_OK;
+}
+
+/* Keeps what was read behind a piece's last row for the next one. */
+static lum_status keep_rest(struct lum__text_pieces *pieces, const uint8_t *bytes, size_t byte_count)
+{
+    void *memory = pieces->rest;
+
+    LUM_TRY(lum__grow(&memory, &pieces->rest_capacity, byte_count, 1));
+    pieces->rest = memory;
+    if (byte_count > 0) memcpy(pieces->rest, bytes, byte_count);
+    pieces->rest_bytes = byte_count;
+    return LUM_OK;
+}
+
+static lum_status fail_long_row(struct lum__text_pieces *pieces)
+{
+    lum_status status =
+        lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, pieces->name, pieces->offset, 0,
+                     "the row that begins here is longer than %llu bytes", (unsigned long long)pieces->piece_bytes_max);
+    lum__error_set_line(pieces->line);
+    lum__error_set_remedy("look for a quote that is never closed, in this row or before it");
+    return status;
+}
+
+static lum_status read_into(struct lum__text_pieces *pieces, struct lum__text_piece *piece, size_t room, size_t *filled)
+{
+    size_t got;
+
+    LUM_TRY(pieces->read(pieces->read_context, piece->buffer + *filled, room < READ_BYTES ? room : READ_BYTES, &got));
+    LUM_ASSERT(got <= room);
+    pieces->stream_ended = got == 0;
+    *filled += got;
+    return LUM_OK;
+}
+
+/* A row that ended with the CR of a CRLF has its LF in the same piece, so that a refused row is whole. */
+static lum_status take_line_feed(struct lum__text_pieces *pieces, struct lum__text_piece *piece, size_t *filled,
+                                 size_t *bytes_used)
+{
+    if (*bytes_used == 0 || piece->buffer[*bytes_used - 1] != '\r') return LUM_OK;
+    if (*bytes_used == *filled && !pieces->stream_ended) LUM_TRY(read_into(pieces, piece, PIECE_BYTES_MORE, filled));
+    if (*bytes_used < *filled && piece->buffer[*bytes_used] == '\n') ++*bytes_used;
+    return LUM_OK;
+}
+
+/* Reads until the piece holds rows_max rows, or as many as fit it, or the stream's last. *bytes_used is behind the last
+ * row. */
+static lum_status read_rows(struct lum__text_pieces *pieces, struct lum__text_piece *piece, uint64_t rows_max,
+                            struct lum__row_scanner *scanner, size_t *bytes_used)
+{
+    size_t scanned = 0, filled = pieces->rest_bytes;
+
+    *bytes_used = 0;
+    if (filled > 0) memcpy(piece->buffer, pieces->rest, filled);
+    pieces->rest_bytes = 0;
+    for (;;) {
+        scanned += pieces->scan(scanner, piece->buffer + scanned, filled - scanned, rows_max);
+        if (scanner->rows == rows_max) break;
+        LUM_ASSERT(scanned == filled);
+        if (pieces->stream_ended) break;
+        if (filled == pieces->piece_bytes_max) {
+            if (scanner->rows == 0) return fail_long_row(pieces);
+            break;
+        }
+        LUM_TRY(read_into(pieces, piece, pieces->piece_bytes_max - filled, &filled));
+    }
+    *bytes_used = scanner->row_end;
+    if (pieces->stream_ended && scanned == filled && scanner->rows < rows_max) {
+        scanner->rows += scanner->in_row; /* the last row needs no line end */
+        *bytes_used = filled;
+    }
+    LUM_TRY(take_line_feed(pieces, piece, &filled, bytes_used));
+    return keep_rest(pieces, piece->buffer + *bytes_used, filled - *bytes_used);
+}
+
+static lum_status cut_piece(struct lum__text_pieces *pieces, uint32_t worker, uint64_t rows_max,
+                            struct lum__text_piece **out)
+{
+    struct lum__row_scanner scanner = {.delimiter = pieces->delimiter, .last_was_cr = pieces->last_was_cr};
+    struct lum__text_piece *piece;
+    size_t bytes;
+
+    LUM_TRY(get_piece(pieces, worker, &piece));
+    LUM_TRY(read_rows(pieces, piece, rows_max, &scanner, &bytes));
+    if (scanner.rows == 0) {
+        free_buffer(pieces, worker);
+        return LUM_END;
+    }
+    piece->bytes = bytes;
+    piece->offset = pieces->offset;
+    piece->line = pieces->line;
+    piece->follows_cr = pieces->last_was_cr;
+    piece->first_row = pieces->rows_cut;
+    piece->row_count = scanner.rows;
+
+    pieces->rows_cut += scanner.rows;
+    pieces->offset += bytes;
+    pieces->line += scanner.row_end_lines; /* after an unended last row nobody asks any more */
+    pieces->last_was_cr = piece->buffer[bytes - 1] == '\r';
+    atomic_fetch_add_explicit(&pieces->bytes_read, bytes, memory_order_relaxed); /* a counter, orders nothing */
+    *out = piece;
+    return LUM_OK;
+}
+
+lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worker, uint64_t rows_max, lum_piece *out,
+                                 const struct lum__text_piece **piece)
+{
+    struct lum__text_piece *cut = NULL;
+
+    *out = (lum_piece){0};
+    *piece = NULL;
+    if (worker >= LUM__SOURCE_WORKERS_MAX || rows_max == 0)
+        return lum__fail(LUM_ERR_ARGUMENT, "a %s source takes workers below %d and at least one row a piece",
+                         pieces->format_name, LUM__SOURCE_WORKERS_MAX);
+    if (pieces->failure.status != LUM_OK) { /* the stream broke off: it does not come back */
+        lum__error_restore(&pieces->failure);
+        return pieces->failure.status;
+    }
+    lum_status status = cut_piece(pieces, worker, rows_max, &cut);
+    if (status != LUM_OK) {
+        if (status != LUM_END) pieces->failure = *lum__error_last();
+        return status;
+    }
+    out->first_row = cut->first_row;
+    out->row_count = cut->row_count;
+    *piece = cut;
+    return LUM_OK;
+}
+
+uint64_t lum__text_piece_line(const struct lum__text_piece *piece, const uint8_t *at)
+{
+    return piece->line + lum__count_lines(piece->buffer, (size_t)(at - piece->buffer), piece->follows_cr);
+}
