@@ -3,8 +3,11 @@
  * order. States of a load transaction:
  *
  *   open (takes pieces) --rows_max reached or source over--> closed --last chunk handed over--> complete
- *   complete --all before it pushed--> pushed (commit in the ring) --ticket done--> acknowledged --on_commit--> free slot
- *   any before pushed, after a failure --> rolled back (pushed as a rollback; space given back by the sequencer) */
+ *   complete --all before it pushed--> before_commit() --LUM_OK--> pushed (commit in the ring) --ticket done--> acknowledged
+ *   acknowledged --on_commit()--> free slot
+ *   any before pushed, after a failure --> rolled back (pushed as a rollback; space given back by the sequencer)
+ *
+ * One thread at a time moves transactions from complete to pushed, `is_pushing` says that there is one: see push_complete(). */
 #include "pipeline/loader.h"
 
 #include <pthread.h>
@@ -23,7 +26,8 @@ enum { WINDOW = 64 }; /* transactions of one load that may be open, pushed or un
 struct lum__load_transaction {
     uint64_t transaction_id;
     uint64_t rows_assigned; /* of its pieces, where known; else their upper bound */
-    uint64_t rows;          /* really there */
+    uint64_t rows;          /* given by the source: what is stored */
+    uint64_t input_rows;    /* of its finished pieces, refused ones included */
     uint64_t chunk_count;
     uint64_t piece_count;
     uint64_t outstanding;   /* pieces being worked on + chunks in flight */
@@ -53,12 +57,15 @@ struct loader {
     uint64_t first;  /* oldest not acknowledged */
     uint64_t pushed; /* next one to push */
     uint64_t last;   /* the one that takes pieces */
+    bool is_pushing; /* a thread is in push_complete(), perhaps without the mutex */
+    uint64_t rows_pushed; /* input rows of transactions before `pushed` */
     lum_status status; /* first failure */
     struct lum__error error;
 
     /* under events: acknowledging, in commit order */
     pthread_mutex_t events;
-    uint64_t rows_committed;
+    uint64_t rows_committed; /* input rows, refused ones included */
+    uint64_t rows_loaded;
     lum_load_report *report;
 
     _Atomic bool is_stopping; /* relaxed: only makes workers look at status earlier */
@@ -92,35 +99,73 @@ static void begin_transaction(struct loader *loader, uint64_t number)
     transaction->transaction_id = lum__sequencer_transaction_id(loader->context->sequencer);
 }
 
-/* With mutex held: pushes the commits of complete transactions, in order. (The sequencer never takes this mutex.) */
-static void push_complete(struct loader *loader)
+/* Makes durable, outside of the store, what a commit of the rows up to rows_end must not be without. Without any lock: it may sync. */
+static lum_status before_commit(struct loader *loader, uint64_t rows_end)
 {
-    while (loader->status == LUM_OK && loader->pushed <= loader->last) {
-        struct lum__load_transaction *transaction = slot(loader, loader->pushed);
-        if (!transaction->is_closed || transaction->outstanding > 0) return;
-        LUM_ASSERT(!transaction->is_pushed);
-        transaction->request = (struct lum__request){.kind = LUM__REQUEST_COMMIT,
-                                                     .transaction_id = transaction->transaction_id,
-                                                     .lum_count = transaction->rows,
-                                                     .chunk_count = transaction->chunk_count,
-                                                     .label = loader->options->label,
-                                                     .chain = &loader->chain,
-                                                     .ticket = &transaction->ticket};
-        transaction->is_pushed = true;
-        loader->pushed++;
-        lum__sequencer_push(loader->context->sequencer, &transaction->request);
-        pthread_cond_broadcast(&loader->changed);
+    const lum_load_options *options = loader->options;
+    lum_commit_note note = {0};
+    lum__error_clear();
+    lum_status status = options->before_commit(options->callback_context, rows_end, &note);
+    if (status != LUM_OK && lum__error_last()->status != status) {
+        return lum__fail(status, "the commit was stopped: before_commit answered %s", lum_status_name(status));
     }
+    return status;
 }
 
-static void drop_outstanding(struct loader *loader, struct lum__load_transaction *transaction, uint64_t rows, uint64_t chunks)
+static void push_commit(struct loader *loader, struct lum__load_transaction *transaction)
 {
-    pthread_mutex_lock(&loader->mutex);
+    LUM_ASSERT(!transaction->is_pushed);
+    transaction->request = (struct lum__request){.kind = LUM__REQUEST_COMMIT,
+                                                 .transaction_id = transaction->transaction_id,
+                                                 .lum_count = transaction->rows,
+                                                 .chunk_count = transaction->chunk_count,
+                                                 .label = loader->options->label,
+                                                 .chain = &loader->chain,
+                                                 .ticket = &transaction->ticket};
+    transaction->is_pushed = true;
+    loader->pushed++;
+    lum__sequencer_push(loader->context->sequencer, &transaction->request);
+    pthread_cond_broadcast(&loader->changed);
+}
+
+/* With mutex held: pushes the commits of complete transactions, in order. (The sequencer never takes this mutex.) The mutex is let go while
+ * before_commit() runs; is_pushing keeps the calls, and so the commits, in order. Who finds it set may leave: the thread that set it looks
+ * again, under the mutex, before it clears it, so a transaction that became complete meanwhile is not forgotten. */
+static void push_complete(struct loader *loader)
+{
+    if (loader->is_pushing) return;
+    loader->is_pushing = true;
+    while (loader->status == LUM_OK && loader->pushed <= loader->last) {
+        struct lum__load_transaction *transaction = slot(loader, loader->pushed);
+        if (!transaction->is_closed || transaction->outstanding > 0) break;
+        uint64_t rows_end = loader->rows_pushed + transaction->input_rows;
+        if (loader->options->before_commit != NULL) {
+            pthread_mutex_unlock(&loader->mutex);
+            lum_status status = before_commit(loader, rows_end);
+            if (status != LUM_OK) fail(loader, status);
+            pthread_mutex_lock(&loader->mutex);
+            if (loader->status != LUM_OK) break; /* this call, or anybody meanwhile: rolled back by settle() */
+        }
+        loader->rows_pushed = rows_end;
+        push_commit(loader, transaction);
+    }
+    loader->is_pushing = false;
+}
+
+/* With mutex held, on the way out: this one of the transaction's pieces or chunks is done. */
+static void drop_outstanding(struct loader *loader, struct lum__load_transaction *transaction)
+{
     LUM_ASSERT(transaction->outstanding > 0);
-    transaction->rows += rows;
-    transaction->chunk_count += chunks;
     transaction->outstanding--;
     push_complete(loader);
+}
+
+static void finish_piece(struct loader *loader, struct lum__load_transaction *transaction, const lum_piece *piece, uint64_t rows)
+{
+    pthread_mutex_lock(&loader->mutex);
+    transaction->rows += rows;
+    transaction->input_rows += piece->row_count == LUM_ROWS_UNKNOWN ? rows : piece->row_count;
+    drop_outstanding(loader, transaction);
     pthread_mutex_unlock(&loader->mutex);
 }
 
@@ -147,7 +192,8 @@ static bool acknowledge_one(struct loader *loader, bool wait)
         fail(loader, transaction->ticket.status);
         return false;
     }
-    loader->rows_committed += transaction->rows;
+    loader->rows_committed += transaction->input_rows;
+    loader->rows_loaded += transaction->rows;
     lum_load_report *report = loader->report;
     report->transaction_id = transaction->transaction_id;
     report->commit_sequence = transaction->ticket.sequence;
@@ -157,7 +203,8 @@ static bool acknowledge_one(struct loader *loader, bool wait)
     lum_load_event event = {.rows_committed = loader->rows_committed,
                             .sequence = report->commit_sequence,
                             .transaction_id = report->transaction_id,
-                            .durable = report->durable};
+                            .durable = report->durable,
+                            .rows_loaded = loader->rows_loaded};
     if (loader->options->on_commit != NULL) loader->options->on_commit(loader->options->callback_context, &event);
     pthread_mutex_lock(&loader->mutex);
     loader->first++;
@@ -213,14 +260,14 @@ struct claimed {
     lum_piece piece;
 };
 
-/* With claim held: the source is over. A transaction that got no piece is not committed, unless it is the load's only one. */
+/* With claim held: the source is over. A transaction that got no piece is not committed, unless it is the load's only one. Its push waits until
+ * claim is free: before_commit() takes its time. */
 static void close_last(struct loader *loader, struct lum__load_transaction *transaction)
 {
     loader->source_is_over = true;
     pthread_mutex_lock(&loader->mutex);
     if (transaction->piece_count == 0 && loader->last > 0) loader->last--;
     else transaction->is_closed = true;
-    push_complete(loader);
     pthread_cond_broadcast(&loader->changed);
     pthread_mutex_unlock(&loader->mutex);
 }
@@ -276,7 +323,10 @@ static void on_chunk(void *context, struct lum__producer *producer, struct lum__
         lum__sequencer_push(loader->context->sequencer, request);
     }
     (void)producer;
-    drop_outstanding(loader, chunk->transaction, 0, status == LUM_OK ? 1 : 0);
+    pthread_mutex_lock(&loader->mutex);
+    chunk->transaction->chunk_count += status == LUM_OK;
+    drop_outstanding(loader, chunk->transaction);
+    pthread_mutex_unlock(&loader->mutex);
 }
 
 static lum_status on_page(void *context, struct lum__producer *producer)
@@ -310,7 +360,7 @@ static lum_status run_worker(struct loader *loader, struct lum__producer *produc
         pthread_mutex_unlock(&loader->claim);
         if (status == LUM_END) {
             LUM_TRY(lum__producer_reap(producer, true)); /* others may wait for our chunks */
-            if (is_over) return LUM_OK;
+            if (is_over) break;
             make_room(loader);
             continue;
         }
@@ -318,10 +368,13 @@ static lum_status run_worker(struct loader *loader, struct lum__producer *produc
         uint64_t rows = 0;
         status = lum__producer_run_piece(producer, claimed.transaction, claimed.transaction_id, claimed.piece_index, &claimed.piece, &rows);
         if (status != LUM_OK) fail(loader, status);
-        drop_outstanding(loader, claimed.transaction, rows, 0);
+        finish_piece(loader, claimed.transaction, &claimed.piece, rows);
         LUM_TRY(status);
         acknowledge(loader);
     }
+    pthread_mutex_lock(&loader->mutex);
+    push_complete(loader); /* the last transaction may have been closed without a piece in work */
+    pthread_mutex_unlock(&loader->mutex);
     return LUM_OK;
 }
 
@@ -378,17 +431,19 @@ static void account(struct loader *loader, uint64_t *write_wait_ns)
         report->chunk_count += producer->chunk_count;
         *write_wait_ns += producer->write_wait_ns;
     }
-    report->rows_loaded = loader->rows_committed;
+    report->rows_loaded = loader->rows_loaded;
     report->rows_read = rows_filled;
     if (loader->source->account != NULL) {
         loader->source->account(loader->source->context, &report->rows_read, &report->rows_rejected, &report->bytes_read);
     }
     report->rows_rolled_back = report->rows_read - report->rows_rejected - report->rows_loaded;
     bool adds_up = report->rows_read == rows_filled + report->rows_rejected && report->rows_rolled_back == 0;
+    if (loader->source->account != NULL) adds_up &= loader->rows_committed == report->rows_read; /* its pieces say the same */
     if (loader->status == LUM_OK && !adds_up) {
-        lum_status status = lum__fail(LUM_ERR_ARGUMENT, "%s says that it read %llu rows and rejected %llu, but gave %llu, of which %llu were committed",
+        lum_status status = lum__fail(LUM_ERR_ARGUMENT, "%s says that it read %llu rows and rejected %llu, but gave %llu (of pieces of %llu), of which %llu were committed",
                                       loader->source->name, (unsigned long long)report->rows_read, (unsigned long long)report->rows_rejected,
-                                      (unsigned long long)rows_filled, (unsigned long long)report->rows_loaded);
+                                      (unsigned long long)rows_filled, (unsigned long long)loader->rows_committed,
+                                      (unsigned long long)report->rows_loaded);
         fail(loader, status);
     }
     report->elapsed_ns = lum__clock_monotonic_ns() - loader->begin_ns;

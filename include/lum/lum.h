@@ -243,14 +243,16 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_stats(lum_store *store, lum_stats_data *o
 
 /* A consecutive part of a source's rows, worked on by one worker. */
 typedef struct lum_piece {
-    uint64_t first_row; /* row number, from 0, of the piece's first row in this source, rejected rows not counted */
-    uint64_t row_count; /* rows that fill() will give, or LUM_ROWS_UNKNOWN (then at most the rows_max of open_piece) */
+    uint64_t first_row; /* row number, from 0, of the piece's first row in this source, refused rows counted */
+    uint64_t row_count; /* rows of the input in it: fill() gives as many, less those that the source refuses. LUM_ROWS_UNKNOWN (then at most
+                         * the rows_max of open_piece): only for a source that refuses none */
 } lum_piece;
 
 /* Where rows come from. lum calls open_piece() from one worker at a time and in source order; it calls fill() or fill_columns()
  * of different workers' pieces at the same time. A source that knows its rows by number (a generator, an array) hands out pieces
  * and computes; a stream reads in open_piece() and parses in fill(). Each worker has at most one piece; it is over when fill()
- * answers *row_count = 0 or when piece.row_count rows were given. */
+ * answers *row_count = 0 or when piece.row_count rows were given. A source may refuse rows and go on: it gives the others only, and tells how
+ * many it refused in account(). */
 typedef struct lum_source {
     uint32_t struct_version;
     void *context;
@@ -274,11 +276,19 @@ LUM_PUBLIC lum_status lum_source_fail(const char *file, uint64_t line, uint64_t 
 
 /* A durable commit during a load. */
 typedef struct lum_load_event {
-    uint64_t rows_committed;   /* rows of this source durable so far */
+    uint64_t rows_committed;   /* rows of this source durable so far, refused ones counted: where a later load would go on */
     uint64_t sequence;
     uint64_t transaction_id;
     bool durable;
+    uint64_t rows_loaded;      /* of rows_committed, those that are in the store */
 } lum_load_event;
+
+/* What before_commit wants kept with the commit. Lent by it until on_commit was called for the same transaction. This version keeps
+ * nothing of it yet. */
+typedef struct lum_commit_note {
+    const void *resume;        /* what a later load needs to go on behind this commit; NULL for nothing */
+    size_t resume_bytes;
+} lum_commit_note;
 
 /* A snapshot for progress displays. */
 typedef struct lum_load_progress {
@@ -291,18 +301,25 @@ typedef struct lum_load_progress {
 
 typedef struct lum_load_options {
     uint32_t struct_version;
-    uint64_t commit_every;     /* rows of a transaction; 0: the whole load is one */
+    uint64_t commit_every;     /* rows of a transaction, refused ones counted; 0: the whole load is one */
     const char *label;         /* stored with the commit; NULL for none; at most 255 bytes */
     /* After each durable commit, in commit order, from one thread at a time; the next is not reported before it returns. */
     void (*on_commit)(void *context, const lum_load_event *event);
     /* About ten times a second. Return false to cancel: what is committed stays, the rest is rolled back, LUM_ERR_CANCELLED. */
     bool (*on_progress)(void *context, const lum_load_progress *progress);
     void *callback_context;
+    /* Before the commit of each transaction of the load, in commit order, one call at a time: all of its rows were given and its chunks written,
+     * nothing of it is visible yet. What must not be missing once the commit is durable (a file of refused rows) is made durable here.
+     * rows_end: rows of the source up to and with this transaction, refused ones counted. Any status but LUM_OK ends the load with that status,
+     * and this transaction and all behind it are rolled back; even after LUM_OK the commit may still fail. Called by a worker without any lock
+     * held, so it may block; fill() of other workers and on_commit of earlier transactions run beside it. */
+    lum_status (*before_commit)(void *context, uint64_t rows_end, lum_commit_note *note);
 } lum_load_options;
 #define LUM_LOAD_OPTIONS_INIT { .struct_version = 1 }
 
-/* rows_read = rows_loaded + rows_rejected + rows_skipped + rows_rolled_back, always, also after a failure. Rows of a commit that is in doubt
- * (LUM_IN_DOUBT) are counted as rolled back; reopening may show them after all. */
+/* rows_read = rows_loaded + rows_rejected + rows_skipped + rows_rolled_back, always, also after a failure. A refused row is counted as rejected
+ * whatever became of the transaction it would have been in. Rows of a commit that is in doubt (LUM_IN_DOUBT) are counted as rolled back;
+ * reopening may show them after all. */
 typedef struct lum_load_report {
     uint32_t struct_version;
     uint64_t rows_read, rows_loaded, rows_rejected, rows_skipped, rows_rolled_back;
