@@ -78,10 +78,11 @@ static lum_status take_names(struct lum__csv_source *source, size_t bytes)
     for (uint32_t column = 0; column < source->columns.count; ++column) {
         lum__csv_next_field(&cursor, &field);
         size_t length = lum__csv_unescape(&field, text);
-        const char *name = text;
-        text += length;
+        char *name = text;
+        text += length + 1; /* there is room: a delimiter or the row's end stood behind each name */
         while (length > 0 && (name[length - 1] == ' ' || name[length - 1] == '\t')) --length;
         while (length > 0 && (*name == ' ' || *name == '\t')) ++name, --length;
+        name[length] = '\0';
         source->names[column] = name;
         source->lengths[column] = length;
     }

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "formats/csv_source_private.h"
+#include "formats/field_parse.h"
 
 static lum_status open_piece(void *context, uint32_t worker_index, uint64_t rows_max, lum_piece *out)
 {
@@ -24,50 +25,12 @@ static lum_status open_piece(void *context, uint32_t worker_index, uint64_t rows
     worker->piece = piece;
     worker->next_row = piece->first_row;
     worker->rows_left = piece->row_count;
+    worker->lines = lum__line_counter_begin(piece);
     lum__csv_cursor_init(&worker->cursor, source->delimiter, piece->buffer, piece->buffer + piece->bytes);
     return LUM_OK;
 }
 
 /* -------------------------------------------------------------------------------------------------- parsing rows */
-
-static enum lum__number_error parse_field(const struct lum__csv_source *source, const struct lum__mapping_rule *rule,
-                                          const struct lum__csv_field *field, lum_t *row, size_t *at)
-{
-    const char *text = (const char *)field->text;
-    size_t length = field->length;
-    bool round = source->round;
-    uint64_t checksum;
-    enum lum__number_error error;
-
-    switch (rule->field) {
-    case LUM__FIELD_ID:
-        if (!rule->scaled) return lum__parse_u64(text, length, &row->id, at);
-        return lum__parse_scaled_u64(text, length, rule->scale, round, &row->id, at);
-    case LUM__FIELD_PRESENCE: return lum__parse_flag(text, length, &row->presence, at);
-    case LUM__FIELD_POSITION_X: /* unscaled and plain, as machines write them; whatever else there is, the long way */
-        if (!rule->scaled && lum__parse_i32(text, length, &row->position_x, at) == LUM__NUMBER_OK)
-            return LUM__NUMBER_OK;
-        return lum__parse_scaled_i32(text, length, rule->scale, round, &row->position_x, at);
-    case LUM__FIELD_POSITION_Y: /* unscaled and plain, as machines write them; whatever else there is, the long way */
-        if (!rule->scaled && lum__parse_i32(text, length, &row->position_y, at) == LUM__NUMBER_OK)
-            return LUM__NUMBER_OK;
-        return lum__parse_scaled_i32(text, length, rule->scale, round, &row->position_y, at);
-    case LUM__FIELD_STRUCTURE_TYPE: return lum__parse_structure_type(text, length, &row->structure_type, at);
-    case LUM__FIELD_TIMESTAMP: return lum__parse_timestamp(text, length, rule->scale, round, &row->timestamp, at);
-    case LUM__FIELD_MEMORY_ADDRESS:
-        if (!rule->scaled) return lum__parse_address(text, length, &row->memory_address, at);
-        return lum__parse_scaled_u64(text, length, rule->scale, round, &row->memory_address, at);
-    case LUM__FIELD_IS_DESTROYED: return lum__parse_flag(text, length, &row->is_destroyed, at);
-    case LUM__FIELD_CHECKSUM:
-        error = lum__parse_u64(text, length, &checksum, at);
-        if (error == LUM__NUMBER_OK && checksum > UINT32_MAX) error = LUM__NUMBER_RANGE;
-        row->checksum = (uint32_t)checksum;
-        return error;
-    case LUM__FIELD_COUNT: break;
-    }
-    LUM_ASSERT(!"a rule for a field that does not exist");
-    return LUM__NUMBER_SYNTAX;
-}
 
 static bool takes_default(const struct lum__csv_source *source, const struct lum__mapping_rule *rule,
                           const struct lum__csv_field *field)
@@ -76,34 +39,62 @@ static bool takes_default(const struct lum__csv_source *source, const struct lum
            memcmp(field->text, source->null_text, field->length) == 0;
 }
 
-/* One row. The error, if any, is recorded in the thread's last failure. */
-static lum_status parse_row(struct lum__csv_source *source, struct lum__csv_worker *worker, lum_t *row)
+/* One row; false if it is bad, and why. The cursor is then somewhere in it. */
+static bool parse_row(const struct lum__csv_source *source, struct lum__csv_worker *worker, lum_t *row,
+                      struct lum__csv_field *field, struct lum__row_fault *fault)
 {
     const struct lum__mapping_rule *rule = source->plan.rules, *rules_end = rule + source->plan.rule_count;
-    const struct lum__text_piece *piece = worker->piece;
     const uint8_t *row_begin = worker->cursor.at;
-    struct lum__csv_field field;
     uint32_t column = 0;
-    size_t at = 0;
+    size_t offence;
 
     *row = source->plan.defaults;
     if (source->plan.id_is_row_number) row->id = worker->next_row + 1;
     do {
-        lum__csv_next_field(&worker->cursor, &field);
-        if (field.error != LUM__CSV_OK) return lum__csv_fail_quotes(source, piece, &field, column);
+        lum__csv_next_field(&worker->cursor, field);
+        if (field->error != LUM__CSV_OK) return lum__csv_fault_quotes(source, field, column, fault), false;
         for (; rule < rules_end && rule->column == column; ++rule) {
-            if (takes_default(source, rule, &field)) continue;
-            enum lum__number_error error = parse_field(source, rule, &field, row, &at);
-            if (error != LUM__NUMBER_OK) return lum__csv_fail_field(source, piece, rule, &field, error, at);
+            if (takes_default(source, rule, field)) continue;
+            enum lum__number_error error =
+                lum__field_parse(rule, (const char *)field->text, field->length, source->round, row, &offence);
+            if (error == LUM__NUMBER_OK) continue;
+            lum__csv_fault_field(source, rule, field, error, offence, fault);
+            return false;
         }
         ++column;
-    } while (!field.row_ended);
-    if (column != source->columns.count) return lum__csv_fail_count(source, piece, row_begin, column);
+    } while (!field->row_ended);
+    if (column != source->columns.count) return lum__csv_fault_count(source, row_begin, column, fault), false;
     if (source->shown.source.has_checksums) {
         uint32_t checksum = lum_record_checksum(row);
-        if (row->checksum != checksum) return lum__csv_fail_checksum(source, piece, row_begin, row->checksum, checksum);
+        if (row->checksum != checksum)
+            return lum__csv_fault_checksum(row_begin, row->checksum, checksum, fault), false;
     }
-    return LUM_OK;
+    return true;
+}
+
+/* A bad row, whose last field so far is *field: the load's end, or to be told, with the cursor at the next row. */
+static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_begin,
+                             struct lum__csv_field *field, const struct lum__row_fault *fault)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    const struct lum__text_piece *piece = worker->piece;
+    uint64_t line = lum__line_counter_go(&worker->lines, fault->at);
+    uint64_t offset = lum__text_piece_offset(piece, fault->at);
+
+    if (source->rejects == NULL) return lum__fault_raise(fault, source->name, line, offset);
+    while (!field->row_ended) lum__csv_next_field(&worker->cursor, field);
+    const uint8_t *row_end = worker->cursor.at;
+    if (row_end < worker->cursor.end && row_end[-1] == '\r' && *row_end == '\n') ++row_end;
+    const struct lum__rejected_row rejected = {.row = worker->next_row + 1,
+                                               .line = line,
+                                               .offset = offset,
+                                               .column = fault->column,
+                                               .column_name = fault->column_name,
+                                               .code = fault->code,
+                                               .reason = fault->reason,
+                                               .bytes = row_begin,
+                                               .byte_count = (size_t)(row_end - row_begin)};
+    return source->rejects->row(source->rejects->context, worker_index, &rejected);
 }
 
 static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t rows_max, size_t *row_count)
@@ -111,27 +102,30 @@ static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t
     struct lum__csv_source *source = context;
     struct lum__csv_worker *worker = worker_index < LUM__SOURCE_WORKERS_MAX ? source->workers[worker_index] : NULL;
     lum_status status = LUM_OK;
-    size_t count = 0;
+    size_t count = 0, bad_count = 0;
+    struct lum__csv_field field;
+    struct lum__row_fault fault;
 
     *row_count = 0;
     if (worker == NULL) return lum__fail(LUM_ERR_ARGUMENT, "fill() of a CSV source before open_piece()");
-    if (rows_max > worker->rows_left) rows_max = worker->rows_left;
-    while (count < rows_max && status == LUM_OK) {
+    while (count < rows_max && worker->rows_left > 0 && status == LUM_OK) {
         bool more = lum__csv_next_row(&worker->cursor);
         LUM_ASSERT(more); /* rows_left was counted by the scanner, which agrees with the cursor on what a row is */
-        status = parse_row(source, worker, &rows[count]);
-        count += status == LUM_OK;
+        const uint8_t *row_begin = worker->cursor.at;
+        if (parse_row(source, worker, &rows[count], &field, &fault)) {
+            ++count;
+        } else {
+            ++bad_count;
+            status = refuse_row(source, worker_index, row_begin, &field, &fault);
+        }
         worker->next_row++;
         worker->rows_left--;
     }
     /* Counters for reports; they order nothing. */
-    atomic_fetch_add_explicit(&source->rows_read, count + (status != LUM_OK), memory_order_relaxed);
-    if (status != LUM_OK) {
-        atomic_fetch_add_explicit(&source->rows_rejected, 1, memory_order_relaxed);
-        return status;
-    }
-    *row_count = count;
-    return LUM_OK;
+    atomic_fetch_add_explicit(&source->rows_read, count + bad_count, memory_order_relaxed);
+    if (bad_count > 0) atomic_fetch_add_explicit(&source->rows_rejected, bad_count, memory_order_relaxed);
+    if (status == LUM_OK) *row_count = count;
+    return status;
 }
 
 static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected, uint64_t *bytes_read)
@@ -217,6 +211,7 @@ lum_status lum__csv_open(const struct lum__input_bytes *input, const struct lum_
     show_source(source);
     source->delimiter = options->delimiter != 0 ? options->delimiter : ',';
     source->round = options->round;
+    source->rejects = options->rejects;
     source->null_text = options->null_text;
     source->null_text_length = options->null_text != NULL ? strlen(options->null_text) : 0;
     LUM_TRY_OUT(copy_text(input->name, &source->name));
@@ -227,6 +222,7 @@ lum_status lum__csv_open(const struct lum__input_bytes *input, const struct lum_
     if (!source->shown.is_empty)
         LUM_TRY_OUT(lum__mapping_resolve(options->mapping, &source->columns, source->name, &source->plan));
     LUM_TRY_OUT(describe_mapping(source));
+    lum__mapping_set_time_unit(&source->plan, options->time_unit);
     for (uint32_t rule = 0; rule < source->plan.rule_count; ++rule)
         if (source->plan.rules[rule].field == LUM__FIELD_CHECKSUM) source->shown.source.has_checksums = true;
     *out = &source->shown;

@@ -2,7 +2,7 @@
  *
  * open_piece() cuts the stream into pieces of whole rows (formats/text_pieces.h, quotes respected); fill() of any number
  * of workers parses them at the same time. A row that does not parse ends the load with file, line, column, reason and
- * remedy.
+ * remedy, or goes to options.rejects: it ends where the scanner that cut the pieces says, whatever is wrong in it.
  *
  * Every row must have as many fields as the header (or, without one, the first row). An empty field is refused unless
  * null_text is "". */

@@ -8,6 +8,7 @@
 #include "formats/csv.h"
 #include "formats/csv_cursor.h"
 #include "formats/csv_source.h"
+#include "formats/row_fault.h"
 #include "formats/text_pieces.h"
 
 /* Where a worker is in its piece: written by open_piece(), then only touched by that worker's fill(). */
@@ -16,6 +17,7 @@ struct lum__csv_worker {
     uint64_t next_row; /* number of the next row, from 0 */
     uint64_t rows_left;
     struct lum__csv_cursor cursor;
+    struct lum__line_counter lines;
 };
 
 struct lum__csv_source {
@@ -25,10 +27,11 @@ struct lum__csv_source {
     char *name;
     char delimiter;
     bool round;
+    const struct lum__reject_sink *rejects; /* NULL: a bad row ends the load */
     const char *null_text;
     size_t null_text_length;
     uint8_t *header;   /* the header row's bytes */
-    char *header_text; /* the unescaped names, one behind the other */
+    char *header_text; /* the unescaped names, one behind the other, each terminated */
     const char **names;
     size_t *lengths;
     struct lum__mapping_columns columns;
@@ -47,15 +50,14 @@ struct lum__csv_source {
  * their number, and leaves the row in `rest`). */
 lum_status lum__csv_read_header(struct lum__csv_source *source, bool no_header);
 
-/* csv_error.c: describe why a row was refused. All return LUM_ERR_INPUT. */
-lum_status lum__csv_fail_quotes(const struct lum__csv_source *source, const struct lum__text_piece *piece,
-                                const struct lum__csv_field *field, uint32_t column);
-lum_status lum__csv_fail_field(const struct lum__csv_source *source, const struct lum__text_piece *piece,
-                               const struct lum__mapping_rule *rule, const struct lum__csv_field *field,
-                               enum lum__number_error error, size_t at);
-lum_status lum__csv_fail_count(const struct lum__csv_source *source, const struct lum__text_piece *piece,
-                               const uint8_t *row_begin, uint32_t field_count);
-lum_status lum__csv_fail_checksum(const struct lum__csv_source *source, const struct lum__text_piece *piece,
-                                  const uint8_t *row_begin, uint32_t given, uint32_t computed);
+/* csv_error.c: why a row is refused. */
+void lum__csv_fault_quotes(const struct lum__csv_source *source, const struct lum__csv_field *field, uint32_t column,
+                           struct lum__row_fault *out);
+void lum__csv_fault_field(const struct lum__csv_source *source, const struct lum__mapping_rule *rule,
+                          const struct lum__csv_field *field, enum lum__number_error error, size_t offence,
+                          struct lum__row_fault *out);
+void lum__csv_fault_count(const struct lum__csv_source *source, const uint8_t *row_begin, uint32_t field_count,
+                          struct lum__row_fault *out);
+void lum__csv_fault_checksum(const uint8_t *row_begin, uint32_t given, uint32_t computed, struct lum__row_fault *out);
 
 #endif

@@ -431,6 +431,14 @@ lum_status lum__mapping_resolve(const struct lum__mapping *mapping, const struct
     return failure;
 }
 
+void lum__mapping_set_time_unit(struct lum__mapping_plan *plan, struct lum__scale unit)
+{
+    if (unit.mantissa == 0) return;
+    for (uint32_t rule = 0; rule < plan->rule_count; ++rule)
+        if (plan->rules[rule].field == LUM__FIELD_TIMESTAMP && !plan->rules[rule].scaled)
+            plan->rules[rule].scale = unit;
+}
+
 size_t lum__mapping_describe(const struct lum__mapping_plan *plan, const struct lum__mapping_columns *columns,
                              char *out, size_t bytes_max)
 {

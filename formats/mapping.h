@@ -44,7 +44,7 @@ struct lum__mapping_rule {
     uint32_t column; /* from 0 */
     enum lum__field field;
     bool scaled;
-    struct lum__scale scale;
+    struct lum__scale scale; /* one, or the unit of time, if not scaled */
 };
 
 /* The mapping of one file: rules by column (a column may feed several fields), and what all rows begin as. */
@@ -68,6 +68,10 @@ struct lum__mapping_columns {
 LUM_MUST_USE lum_status lum__mapping_resolve(const struct lum__mapping *mapping,
                                              const struct lum__mapping_columns *columns, const char *file,
                                              struct lum__mapping_plan *out);
+
+/* Numbers in the timestamp's column count in that unit, unless the mapping gives the column a scale of its own: that one
+ * is kept. unit.mantissa 0: nothing changes. */
+void lum__mapping_set_time_unit(struct lum__mapping_plan *plan, struct lum__scale unit);
 
 /* The plan as --map text, for reports: "id=geonameid,position_x=longitude*1e7,presence=1". Always terminated; returns
  * the bytes of the whole text, as snprintf does. */

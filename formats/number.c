@@ -51,6 +51,23 @@ const char *lum__number_error_text(enum lum__number_error error)
     return "is wrong";
 }
 
+const char *lum__number_error_code(enum lum__number_error error)
+{
+    switch (error) {
+    case LUM__NUMBER_OK: return "ok";
+    case LUM__NUMBER_EMPTY: return "empty";
+    case LUM__NUMBER_SYNTAX: return "syntax";
+    case LUM__NUMBER_RANGE:
+    case LUM__NUMBER_DATE_RANGE: return "range";
+    case LUM__NUMBER_LEFTOVER: return "leftover";
+    case LUM__NUMBER_TOO_LONG: return "length";
+    case LUM__NUMBER_DATE_FIELD: return "date";
+    case LUM__NUMBER_DATE_SCALED: return "scale";
+    case LUM__NUMBER_NAME: return "name";
+    }
+    return "syntax";
+}
+
 static enum lum__number_error fail_at(enum lum__number_error error, size_t *at, size_t offset)
 {
     if (at != NULL) *at = offset;

@@ -34,6 +34,9 @@ enum { LUM__NUMBER_LENGTH_MAX = 1024 };
 
 /* A sentence's end for a person, for example "has digits left over after scaling". Static. */
 const char *lum__number_error_text(enum lum__number_error error);
+/* The same as one word that scripts may compare: "empty", "syntax", "range", "leftover", "length", "date", "scale",
+ * "name". */
+const char *lum__number_error_code(enum lum__number_error error);
 
 /* An exact decimal factor: mantissa * 10^exponent, mantissa >= 1. */
 struct lum__scale {
@@ -63,9 +66,12 @@ enum lum__number_error lum__parse_scaled_i32(const char *text, size_t length, st
                                              int32_t *out, size_t *at);
 
 /* Nanoseconds since the Unix epoch. More than nine fraction digits that are not zero: left over, or rounded with
- * `round`. */
+ * `round`. Numbers are multiplied by the scale or unit; a date is refused under a scale other than one, and not changed
+ * by a unit. */
 enum lum__number_error lum__parse_timestamp(const char *text, size_t length, struct lum__scale scale, bool round,
                                             uint64_t *out, size_t *at);
+enum lum__number_error lum__parse_time_in(const char *text, size_t length, struct lum__scale unit, bool round,
+                                          uint64_t *out, size_t *at);
 
 /* Decimal digits of a number at `out`, no terminator; returns how many bytes (at most 20, or 11). */
 size_t lum__format_u64(char *out, uint64_t value);

@@ -128,10 +128,16 @@ uint64_t lum__count_lines(const uint8_t *bytes, size_t byte_count, bool last_was
 {
     uint64_t lines = 0;
     uint8_t previous = last_was_cr ? '\r' : 0;
+    size_t at = 0;
 
-    for (size_t i = 0; i < byte_count; ++i) {
-        lines += bytes[i] == '\r' || (bytes[i] == '\n' && previous != '\r');
-        previous = bytes[i];
+    for (; byte_count - at >= 64; at += 64) {
+        struct lum__block64 block = lum__block64_load(bytes + at);
+        lines += count_line_ends(lum__block64_equal(&block, '\r'), lum__block64_equal(&block, '\n'), previous == '\r', 64);
+        previous = bytes[at + 63];
+    }
+    for (; at < byte_count; ++at) {
+        lines += bytes[at] == '\r' || (bytes[at] == '\n' && previous != '\r');
+        previous = bytes[at];
     }
     return lines;
 }

@@ -239,7 +239,12 @@ lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worke
     return LUM_OK;
 }
 
-uint64_t lum__text_piece_line(const struct lum__text_piece *piece, const uint8_t *at)
+uint64_t lum__line_counter_go(struct lum__line_counter *counter, const uint8_t *at)
 {
-    return piece->line + lum__count_lines(piece->buffer, (size_t)(at - piece->buffer), piece->follows_cr);
+    LUM_ASSERT(at >= counter->at);
+    if (at == counter->at) return counter->line;
+    counter->line += lum__count_lines(counter->at, (size_t)(at - counter->at), counter->follows_cr);
+    counter->follows_cr = at[-1] == '\r';
+    counter->at = at;
+    return counter->line;
 }

@@ -73,8 +73,18 @@ lum_status lum__text_pieces_fail_not_text(const struct lum__text_pieces *pieces,
 lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worker, uint64_t rows_max, lum_piece *out,
                                  const struct lum__text_piece **piece);
 
-/* Line and byte of the stream at which a byte of a piece stands. */
-uint64_t lum__text_piece_line(const struct lum__text_piece *piece, const uint8_t *at);
+/* Where bytes of a piece stand in the stream. Lines are counted from where the last call left off: ask in the order of
+ * the piece. */
+struct lum__line_counter {
+    const uint8_t *at;
+    uint64_t line; /* of at */
+    bool follows_cr;
+};
+static inline struct lum__line_counter lum__line_counter_begin(const struct lum__text_piece *piece)
+{
+    return (struct lum__line_counter){piece->buffer, piece->line, piece->follows_cr};
+}
+uint64_t lum__line_counter_go(struct lum__line_counter *counter, const uint8_t *at);
 static inline uint64_t lum__text_piece_offset(const struct lum__text_piece *piece, const uint8_t *at)
 {
     return piece->offset + (uint64_t)(at - piece->buffer);

@@ -158,19 +158,32 @@ static enum lum__number_error parse_date(struct reader *reader, bool round, uint
     return LUM__NUMBER_OK;
 }
 
-enum lum__number_error lum__parse_timestamp(const char *text, size_t length, struct lum__scale scale, bool round,
-                                            uint64_t *out, size_t *at)
+static bool is_one(struct lum__scale scale) { return scale.mantissa == 1 && scale.exponent == 0; }
+
+static enum lum__number_error parse_time(const char *text, size_t length, struct lum__scale scale, bool takes_dates,
+                                         bool round, uint64_t *out, size_t *at)
 {
     struct reader reader = {text, text, text + length};
-    bool unscaled = scale.mantissa == 1 && scale.exponent == 0;
 
     /* Digits only, as machines write them. */
-    if (unscaled && lum__parse_u64(text, length, out, NULL) == LUM__NUMBER_OK) return LUM__NUMBER_OK;
+    if (is_one(scale) && lum__parse_u64(text, length, out, NULL) == LUM__NUMBER_OK) return LUM__NUMBER_OK;
     while (reader.p < reader.end && (*reader.p == ' ' || *reader.p == '\t')) reader.p++;
     while (reader.p < reader.end && (reader.end[-1] == ' ' || reader.end[-1] == '\t')) reader.end--;
     bool is_date = reader.end - reader.p >= 8 && reader.p[4] == '-' && is_digit(reader.p[0]) && is_digit(reader.p[3]);
     if (!is_date) return lum__parse_scaled_u64(text, length, scale, round, out, at);
     *out = 0;
-    if (!unscaled) return fail_at(LUM__NUMBER_DATE_SCALED, at, 0);
+    if (!takes_dates) return fail_at(LUM__NUMBER_DATE_SCALED, at, 0);
     return parse_date(&reader, round, out, at);
+}
+
+enum lum__number_error lum__parse_timestamp(const char *text, size_t length, struct lum__scale scale, bool round,
+                                            uint64_t *out, size_t *at)
+{
+    return parse_time(text, length, scale, is_one(scale), round, out, at);
+}
+
+enum lum__number_error lum__parse_time_in(const char *text, size_t length, struct lum__scale unit, bool round,
+                                          uint64_t *out, size_t *at)
+{
+    return parse_time(text, length, unit, true, round, out, at);
 }

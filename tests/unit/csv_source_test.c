@@ -7,7 +7,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,101 +15,13 @@
 #include "base/status.h"
 #include "formats/csv.h"
 #include "formats/csv_source.h"
+#include "support/source_load.h"
 
-/* A stream in memory that gives at most read_max bytes at once, and fails at fail_at. */
-struct stream {
-    const char *text;
-    size_t length, at, read_max, fail_at;
-};
-
-static lum_status read_stream(void *context, uint8_t *out, size_t bytes_max, size_t *bytes)
-{
-    struct stream *stream = context;
-    size_t length = stream->length - stream->at;
-
-    *bytes = 0;
-    if (stream->fail_at != 0 && stream->at >= stream->fail_at) return lum__fail(LUM_ERR_IO, "the disk is on fire");
-    if (length > bytes_max) length = bytes_max;
-    if (length > stream->read_max) length = stream->read_max;
-    memcpy(out, stream->text + stream->at, length);
-    stream->at += length;
-    *bytes = length;
-    return LUM_OK;
-}
-
-static lum_status open_csv(const char *name, lum__read_bytes read, void *context, const struct lum__row_options *options,
+static lum_status open_csv(const char *name, struct text_stream *stream, const struct lum__row_options *options,
                            struct lum__row_source **out)
 {
-    const struct lum__input_bytes input = {.name = name, .read = read, .read_context = context, .fd = -1};
+    const struct lum__input_bytes input = text_stream_bytes(name, stream);
     return lum__csv_open(&input, options, out);
-}
-
-/* What a load does with a source, without the store: workers open pieces one at a time and fill at the same time. */
-struct load {
-    const lum_source *source;
-    pthread_mutex_t mutex;
-    uint32_t next_worker;
-    uint64_t rows_max;
-    lum_t *rows;
-    uint64_t row_count, row_limit, pieces;
-    lum_status status;
-    struct lum__error error;
-};
-
-static void *work(void *context)
-{
-    struct load *load = context;
-    lum_status status = LUM_OK;
-
-    pthread_mutex_lock(&load->mutex);
-    uint32_t worker = load->next_worker++;
-    pthread_mutex_unlock(&load->mutex);
-    for (;;) {
-        lum_piece piece;
-        pthread_mutex_lock(&load->mutex);
-        if (load->status != LUM_OK)
-            status = LUM_END; /* another worker's failure ends all */
-        else
-            status = load->source->open_piece(load->source->context, worker, load->rows_max, &piece);
-        if (status == LUM_OK) {
-            load->pieces++;
-            if (piece.row_count > load->rows_max || piece.first_row != load->row_count ||
-                piece.first_row + piece.row_count > load->row_limit)
-                abort();
-            load->row_count += piece.row_count;
-        }
-        if (status != LUM_OK && status != LUM_END) {
-            load->status = status;
-            load->error = *lum__error_last();
-        }
-        pthread_mutex_unlock(&load->mutex);
-        if (status != LUM_OK) return NULL;
-        uint64_t filled = 0;
-        for (size_t got = 1; got > 0 && status == LUM_OK; filled += got) {
-            size_t room = piece.row_count - filled;
-            status = load->source->fill(load->source->context, worker, load->rows + piece.first_row + filled,
-                                        room < 4096 ? room : 4096, &got);
-        }
-        if (status == LUM_OK && filled != piece.row_count) abort();
-        if (status == LUM_OK) continue;
-        pthread_mutex_lock(&load->mutex);
-        if (load->status == LUM_OK) {
-            load->status = status;
-            load->error = *lum__error_last();
-        }
-        pthread_mutex_unlock(&load->mutex);
-    }
-}
-
-static void run_workers(struct load *load, const lum_source *source, uint32_t workers)
-{
-    pthread_t threads[16];
-
-    load->source = source;
-    pthread_mutex_init(&load->mutex, NULL);
-    for (uint32_t i = 0; i < workers; ++i) assert_int_equal(pthread_create(&threads[i], NULL, work, load), 0);
-    for (uint32_t i = 0; i < workers; ++i) pthread_join(threads[i], NULL);
-    pthread_mutex_destroy(&load->mutex);
 }
 
 struct setup {
@@ -128,7 +39,7 @@ struct setup {
 static lum_status load_text(const char *text, size_t length, struct setup setup, lum_t *rows, uint64_t row_limit,
                             uint64_t *row_count, struct lum__error *error)
 {
-    struct stream stream = {text, length, 0, setup.read_max ? setup.read_max : SIZE_MAX, setup.fail_at};
+    struct text_stream stream = {text, length, 0, setup.read_max ? setup.read_max : SIZE_MAX, setup.fail_at};
     struct lum__mapping mapping = LUM__MAPPING_INIT;
     struct lum__row_options options = {.delimiter = setup.delimiter,
                                        .no_header = setup.no_header,
@@ -139,7 +50,7 @@ static lum_status load_text(const char *text, size_t length, struct setup setup,
     struct lum__row_source *csv;
 
     if (setup.map != NULL) assert_int_equal(lum__mapping_add(&mapping, setup.map), LUM_OK);
-    lum_status status = open_csv("rows.csv", read_stream, &stream, &options, &csv);
+    lum_status status = open_csv("rows.csv", &stream, &options, &csv);
     lum__mapping_destroy(&mapping);
     *row_count = 0;
     if (status != LUM_OK) {
@@ -147,8 +58,8 @@ static lum_status load_text(const char *text, size_t length, struct setup setup,
         *error = *lum__error_last();
         return status;
     }
-    struct load load = {.rows_max = setup.rows_max ? setup.rows_max : 1000000, .rows = rows, .row_limit = row_limit};
-    run_workers(&load, &csv->source, setup.workers ? setup.workers : 1);
+    struct source_load load = {.rows_max = setup.rows_max ? setup.rows_max : 1000000, .rows = rows, .row_limit = row_limit};
+    run_source_workers(&load, &csv->source, setup.workers ? setup.workers : 1);
     uint64_t read, rejected, bytes;
     load.source->account(load.source->context, &read, &rejected, &bytes);
     if (load.status == LUM_OK) {
@@ -346,11 +257,11 @@ static void streams_without_rows_are_legal(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; ++i) {
-        struct stream stream = {texts[i], strlen(texts[i]), 0, 1, 0};
+        struct text_stream stream = {texts[i], strlen(texts[i]), 0, 1, 0};
         struct lum__row_options options = {0};
         struct lum__row_source *csv;
         lum_piece piece;
-        assert_int_equal(open_csv("x", read_stream, &stream, &options, &csv), LUM_OK);
+        assert_int_equal(open_csv("x", &stream, &options, &csv), LUM_OK);
         assert_int_equal(csv->is_empty, i < 4);
         const lum_source *source = &csv->source;
         for (uint32_t worker = 0; worker < 3; ++worker)
@@ -432,13 +343,13 @@ static void long_rows_load_up_to_the_limit(void **state)
 static void a_read_error_is_passed_on_and_stays(void **state)
 {
     static const char text[] = "id\n1\n2\n3\n4\n";
-    struct stream stream = {text, sizeof text - 1, 0, 4, 8};
+    struct text_stream stream = {text, sizeof text - 1, 0, 4, 8};
     struct lum__row_options options = {0};
     struct lum__row_source *csv;
     lum_piece piece;
 
     (void)state;
-    assert_int_equal(open_csv("x", read_stream, &stream, &options, &csv), LUM_OK);
+    assert_int_equal(open_csv("x", &stream, &options, &csv), LUM_OK);
     const lum_source *source = &csv->source;
     for (uint32_t worker = 0; worker < 3; ++worker) {
         lum__error_clear();
@@ -446,8 +357,8 @@ static void a_read_error_is_passed_on_and_stays(void **state)
         assert_string_equal(lum__error_last()->message, "the disk is on fire");
     }
     csv->close(csv);
-    stream = (struct stream){text, sizeof text - 1, 0, 1, 1};
-    assert_int_equal(open_csv("x", read_stream, &stream, &options, &csv), LUM_ERR_IO);
+    stream = (struct text_stream){text, sizeof text - 1, 0, 1, 1};
+    assert_int_equal(open_csv("x", &stream, &options, &csv), LUM_ERR_IO);
     assert_null(csv);
 }
 

@@ -1,0 +1,115 @@
+#include "formats/row_fault.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "formats/number.h"
+
+void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint8_t *at, uint32_t column,
+                      const char *column_name)
+{
+    fault->code = code;
+    fault->remedy = "";
+    fault->at = at;
+    fault->column = column;
+    fault->column_name = column_name;
+    fault->reason_length = 0;
+    fault->reason[0] = '\0';
+}
+
+void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count)
+{
+    size_t room = sizeof fault->reason - 1 - fault->reason_length;
+
+    if (byte_count > room) byte_count = room;
+    memcpy(fault->reason + fault->reason_length, bytes, byte_count);
+    fault->reason_length += byte_count;
+    fault->reason[fault->reason_length] = '\0';
+}
+
+void lum__fault_add(struct lum__row_fault *fault, const char *text) { lum__fault_add_bytes(fault, text, strlen(text)); }
+
+void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number)
+{
+    char digits[20];
+
+    lum__fault_add_bytes(fault, digits, lum__format_u64(digits, number));
+}
+
+void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, size_t length)
+{
+    char shown[40];
+    size_t shown_length = length < sizeof shown ? length : sizeof shown;
+
+    while (shown_length < length && shown_length > 0 && (text[shown_length] & 0xc0) == 0x80) --shown_length;
+    for (size_t i = 0; i < shown_length; ++i) shown[i] = (char)(text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+    lum__fault_add(fault, "\"");
+    lum__fault_add_bytes(fault, shown, shown_length);
+    lum__fault_add(fault, shown_length < length ? "...\"" : "\"");
+}
+
+/* Where the number's syntax is wrong, by the kind of field. */
+static const char *syntax_text(enum lum__field field, bool scaled)
+{
+    switch (field) {
+    case LUM__FIELD_TIMESTAMP: return "is neither an ISO 8601 date nor a number";
+    case LUM__FIELD_POSITION_X:
+    case LUM__FIELD_POSITION_Y: return "is not a number";
+    case LUM__FIELD_MEMORY_ADDRESS: return scaled ? "is not a number" : "is neither an integer nor 0x and hex digits";
+    default: return scaled ? "is not a number" : "is not an integer";
+    }
+}
+
+static const char *field_remedy(enum lum__field field, enum lum__number_error error)
+{
+    switch (error) {
+    case LUM__NUMBER_EMPTY:
+        return "every mapped column needs a value in every row: correct the row or map another column";
+    case LUM__NUMBER_LEFTOVER: return "map the column with a larger scale, or allow rounding with --round";
+    case LUM__NUMBER_DATE_SCALED: return "map the column without a scale";
+    case LUM__NUMBER_DATE_RANGE: return "correct the row, or map another column";
+    case LUM__NUMBER_NAME:
+        return field == LUM__FIELD_STRUCTURE_TYPE
+                   ? "structure types are 0 to 5, or linear, circular, binary, group, compressed, node"
+                   : "write 0 or 1, or false or true";
+    case LUM__NUMBER_RANGE:
+        switch (field) {
+        case LUM__FIELD_POSITION_X:
+        case LUM__FIELD_POSITION_Y:
+            return "a position is -2147483648 to 2147483647 after scaling: map the column with a smaller scale";
+        case LUM__FIELD_CHECKSUM: return "a checksum is 0 to 4294967295";
+        default: return "the field holds 0 to 18446744073709551615";
+        }
+    default: return "correct the row, or map another column";
+    }
+}
+
+void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mapping_rule *rule, const uint8_t *text,
+                          size_t length, enum lum__number_error error, size_t offence)
+{
+    fault->code = lum__number_error_code(error);
+    fault->remedy = field_remedy(rule->field, error);
+    lum__fault_add(fault, "for ");
+    lum__fault_add(fault, lum__field_name(rule->field));
+    lum__fault_add(fault, ": ");
+    lum__fault_add_shown(fault, text, length);
+    lum__fault_add(fault, " ");
+    if (error != LUM__NUMBER_SYNTAX) {
+        lum__fault_add(fault, lum__number_error_text(error));
+        return;
+    }
+    lum__fault_add(fault, syntax_text(rule->field, rule->scaled));
+    if (offence >= length) return;
+    lum__fault_add(fault, " (see its byte ");
+    lum__fault_add_number(fault, offence + 1);
+    lum__fault_add(fault, ")");
+}
+
+lum_status lum__fault_raise(const struct lum__row_fault *fault, const char *file, uint64_t line, uint64_t offset)
+{
+    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, file, offset, 0, "%s", fault->reason);
+
+    lum__error_set_line(line);
+    if (fault->remedy[0] != '\0') lum__error_set_remedy("%s", fault->remedy);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* formats/row_fault.h - why a row of text is refused, before anybody decides what follows: the load ends, or goes on
+ * without it. The sentence is put together without formatted printing, because a file may be full of bad rows. */
+#ifndef LUM_FORMATS_ROW_FAULT_H
+#define LUM_FORMATS_ROW_FAULT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "formats/mapping.h"
+#include "formats/reject.h"
+
+struct lum__row_fault {
+    const char *code;        /* see formats/reject.h. Static, as is the remedy */
+    const char *remedy;      /* "" if there is none */
+    const uint8_t *at;       /* the offence, in the row's text */
+    uint32_t column;         /* from 1; 0: the row as a whole */
+    const char *column_name; /* "" if it has none */
+    size_t reason_length;
+    char reason[512]; /* always terminated; cut at its size */
+};
+
+/* An empty sentence. */
+void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint8_t *at, uint32_t column,
+                      const char *column_name);
+void lum__fault_add(struct lum__row_fault *fault, const char *text);
+void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count);
+void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number);
+
+/* What stands in a field, short, without control bytes and without half a character at its end, in quotes. */
+void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, size_t length);
+
+/* `for timestamp: "Monday" is neither ... (see its byte 1)`, with code and remedy: a field that does not parse. offence
+ * is what lum__field_parse() gave. */
+void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mapping_rule *rule, const uint8_t *text,
+                          size_t length, enum lum__number_error error, size_t offence);
+
+/* The fault as this thread's failure, LUM_ERR_INPUT. line 0: none. */
+lum_status lum__fault_raise(const struct lum__row_fault *fault, const char *file, uint64_t line, uint64_t offset);
+
+#endif
