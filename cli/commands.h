@@ -4,6 +4,7 @@
 
 #include "cli/options.h"
 
+extern const struct lum__command lum__command_backup;
 extern const struct lum__command lum__command_checkpoint;
 extern const struct lum__command lum__command_get;
 extern const struct lum__command lum__command_info;

@@ -10,7 +10,8 @@
 
 static const struct lum__command *const commands[] = {
     &lum__command_stress, &lum__command_load,    &lum__command_scan,       &lum__command_get, &lum__command_info,
-    &lum__command_verify, &lum__command_recover, &lum__command_checkpoint, &lum__command_wal, &lum__command_stress_read,
+    &lum__command_verify, &lum__command_recover, &lum__command_checkpoint, &lum__command_wal, &lum__command_backup,
+    &lum__command_stress_read,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

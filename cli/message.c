@@ -228,6 +228,12 @@ const char *lum__human_seconds(uint64_t ns)
     return out;
 }
 
+void lum__human_store_id(const uint8_t b[16], char out[40])
+{
+    snprintf(out, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+             b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
 uint64_t lum__monotonic_ns(void)
 {
     struct timespec now;

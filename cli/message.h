@@ -54,6 +54,8 @@ const char *lum__human_count(uint64_t count);
 const char *lum__human_bytes(uint64_t bytes);
 const char *lum__human_seconds(uint64_t ns);
 const char *lum__human_rate(uint64_t count, uint64_t ns);
+/* As everybody writes a UUID. */
+void lum__human_store_id(const uint8_t id[16], char out[40]);
 
 uint64_t lum__monotonic_ns(void);
 

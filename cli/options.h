@@ -60,6 +60,8 @@ struct lum__arguments {
     struct lum__range_i32 x, y;
     /* recover */
     bool dry_run;
+    /* backup */
+    bool raw;
 };
 
 enum lum__option_kind {

@@ -64,15 +64,18 @@ static void format_line(char *out, size_t bytes_max, uint64_t rows, uint64_t dur
         snprintf(out + used, bytes_max - (size_t)used, ", durable at sequence %" PRIu64, durable_sequence);
 }
 
-void lum__progress_update(uint64_t rows, uint64_t durable_sequence)
+/* Is a line due, or asked for with SIGUSR1? */
+static bool is_due(bool *is_asked, uint64_t *now_ns)
 {
-    bool is_asked = lum__signals_take_status_request();
-    if (!state.is_shown && !is_asked) return;
-    uint64_t now_ns = lum__monotonic_ns();
+    *is_asked = lum__signals_take_status_request();
+    if (!state.is_shown && !*is_asked) return false;
+    *now_ns = lum__monotonic_ns();
     uint64_t pause_ns = state.is_terminal ? 100000000u : 1000000000u;
-    if (!is_asked && now_ns - state.last_ns < pause_ns) return;
-    char line[200];
-    format_line(line, sizeof line, rows, durable_sequence, now_ns);
+    return *is_asked || *now_ns - state.last_ns >= pause_ns;
+}
+
+static void show_line(const char *line, bool is_asked, uint64_t now_ns)
+{
     pthread_mutex_lock(&state.mutex);
     state.last_ns = now_ns;
     if (state.is_terminal && state.is_shown && !is_asked) {
@@ -84,6 +87,28 @@ void lum__progress_update(uint64_t rows, uint64_t durable_sequence)
     }
     fflush(stderr);
     pthread_mutex_unlock(&state.mutex);
+}
+
+void lum__progress_update(uint64_t rows, uint64_t durable_sequence)
+{
+    bool is_asked;
+    uint64_t now_ns;
+    char line[200];
+    if (!is_due(&is_asked, &now_ns)) return;
+    format_line(line, sizeof line, rows, durable_sequence, now_ns);
+    show_line(line, is_asked, now_ns);
+}
+
+void lum__progress_bytes(uint64_t bytes_done, uint64_t bytes_total)
+{
+    bool is_asked;
+    uint64_t now_ns;
+    char line[200];
+    if (!is_due(&is_asked, &now_ns)) return;
+    double share = bytes_total > 0 ? 100.0 * (double)bytes_done / (double)bytes_total : 0;
+    snprintf(line, sizeof line, "%s: %s, %.0f %%, %sB/s", state.phase, lum__human_bytes(bytes_done),
+             share > 100 ? 100 : share, lum__human_rate(bytes_done, now_ns - state.start_ns));
+    show_line(line, is_asked, now_ns);
 }
 
 void lum__progress_clear_line(void)

@@ -14,6 +14,8 @@ void lum__progress_begin(const char *phase, uint64_t rows_total);
 void lum__progress_update(uint64_t rows, uint64_t durable_sequence);
 /* Part of the input read, where rows_total is unknown: gives the percentage and the time left. */
 void lum__progress_input(uint64_t bytes_read, uint64_t bytes_total);
+/* Of a run that moves bytes rather than rows, instead of lum__progress_update. */
+void lum__progress_bytes(uint64_t bytes_done, uint64_t bytes_total);
 void lum__progress_end(void);
 /* Before something else is written to stderr. */
 void lum__progress_clear_line(void);

@@ -274,6 +274,12 @@ lum_status lum__file_is_current(struct lum__file *file, bool *out)
     return file->fs->ops->is_current(file, out);
 }
 
+bool lum__file_clone(struct lum__file *from, struct lum__file *to)
+{
+    const struct lum__fs_ops *ops = to->fs->ops;
+    return ops->clone != NULL && ops == from->fs->ops && ops->clone(from, to);
+}
+
 /* --- a queue --- */
 
 lum_status lum__io_open(struct lum__fs *fs, uint32_t depth, struct lum__file *lock_file, struct lum__io_queue **out)

@@ -90,6 +90,7 @@ struct lum__fs_ops {
     lum_status (*unlock)(struct lum__file *, uint64_t byte);
     lum_status (*lock_holder)(struct lum__file *, uint64_t byte, bool *is_held);
     lum_status (*is_current)(struct lum__file *, bool *out);
+    bool (*clone)(struct lum__file *from, struct lum__file *to); /* NULL: never */
 
     lum_status (*queue_open)(struct lum__fs *, uint32_t depth, struct lum__file *lock_file, struct lum__io_queue **out);
     lum_status (*queue_submit)(struct lum__io_queue *, bool is_write, struct lum__file *, void *buffer, uint32_t bytes,
@@ -163,6 +164,9 @@ lum_status lum__file_unlock(struct lum__file *file, uint64_t byte);
 LUM_MUST_USE lum_status lum__file_lock_holder(struct lum__file *file, uint64_t byte, bool *is_held);
 /* False if the path no longer leads to this file (it was renamed, unlinked or replaced), or it has another link. */
 LUM_MUST_USE lum_status lum__file_is_current(struct lum__file *file, bool *out);
+/* Makes an empty file share all blocks of another one (a reflink), where both lie on one file system that can: no bytes
+ * move and no space is used. False: it cannot, and nothing happened. Either file may be of another store directory. */
+LUM_MUST_USE bool lum__file_clone(struct lum__file *from, struct lum__file *to);
 
 /* --- a queue of asynchronous requests; one thread at a time --- */
 

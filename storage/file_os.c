@@ -8,9 +8,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -530,6 +532,11 @@ static lum_status os_is_current(struct lum__file *base, bool *out)
     return LUM_OK;
 }
 
+static bool os_clone(struct lum__file *from, struct lum__file *to)
+{
+    return ioctl(((struct os_file *)to)->fd, FICLONE, ((struct os_file *)from)->fd) == 0;
+}
+
 static const struct lum__fs_ops os_ops = {
     .close = os_close,
     .features = lum__os_features,
@@ -552,6 +559,7 @@ static const struct lum__fs_ops os_ops = {
     .unlock = lum__os_unlock,
     .lock_holder = lum__os_lock_holder,
     .is_current = os_is_current,
+    .clone = os_clone,
     .queue_open = lum__os_queue_open,
     .queue_submit = lum__os_queue_submit,
     .queue_reap = lum__os_queue_reap,

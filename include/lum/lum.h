@@ -449,6 +449,45 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_recovery_info(lum_store *store, lum_recov
  * out is filled as far as possible on failure too. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_recover(const char *directory, const lum_options *options, bool dry_run, lum_recovery_data *out);
 
+/* --- copies --- */
+
+typedef struct lum_backup_options {
+    uint32_t struct_version;
+    bool raw;                      /* every file as it is, damage too, of a store that no writer has open (default false) */
+    uint32_t threads;              /* 0: the CPUs this process may use */
+    uint64_t memory_bytes_max;     /* 0: 64 MiB */
+    /* From time to time, from one thread at a time: bytes copied and read back. Return false to cancel. May be NULL. */
+    bool (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
+    void *callback_context;
+} lum_backup_options;
+#define LUM_BACKUP_OPTIONS_INIT { .struct_version = 1 }
+
+typedef struct lum_backup_report {
+    uint32_t struct_version;
+    uint8_t store_id[16];          /* of the store, and of its copy */
+    uint64_t lum_count, chunk_count, transaction_count; /* in the copy; 0 with raw */
+    uint64_t last_sequence;        /* the snapshot's: commits above it are not in the copy */
+    uint32_t digest;               /* over all LUM checksums in scan order */
+    uint64_t file_count;
+    uint64_t bytes_copied;
+    uint64_t bytes_shared;         /* blocks that both share (reflink): no bytes were moved */
+    uint64_t bytes_unreadable;     /* raw: the disk did not give them; zeros in the copy */
+    bool beside_writer;            /* a writer had the store open */
+    bool was_crashed;              /* the store was not closed cleanly; the copy is */
+    bool is_raw;
+    uint64_t elapsed_ns;
+} lum_backup_report;
+#define LUM_BACKUP_REPORT_INIT { .struct_version = 1 }
+
+/* Copies a store into `destination`, a directory that is empty or not there yet, while a writer may go on: all that was committed at one
+ * moment, as a store that was closed cleanly, synced, and read back (every chunk, every LUM) before it is called a store: its STATE is made
+ * last of all, so a copy that was cut off does not open. It keeps the store's id: a copy is the same store at an earlier moment, and files of
+ * the two are never mixed. A crashed store is copied as recovery would leave it. After a failure nothing is left in the destination.
+ * Statuses: LUM_ERR_EXISTS, LUM_ERR_NO_SPACE, LUM_ERR_CORRUPT (a damaged store: raw, lum_recover_guided or lum_salvage), LUM_ERR_BUSY (raw),
+ * LUM_ERR_CANCELLED, LUM_ERR_NOT_FOUND, I/O ones. Needs no open store. Blocks for the copying. options may be NULL. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_backup(const char *directory, const char *destination, const lum_backup_options *options,
+                                              lum_backup_report *report);
+
 /* ---------------------------------------------------------------------------------------------------- the log */
 
 typedef struct lum_wal lum_wal;

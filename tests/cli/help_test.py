@@ -7,7 +7,7 @@ import subprocess
 
 from program import LUM, check, lum, run_tests
 
-COMMANDS = ["stress", "load", "scan", "get", "info", "verify", "recover", "checkpoint", "wal"]
+COMMANDS = ["stress", "load", "scan", "get", "info", "verify", "recover", "checkpoint", "wal", "backup"]
 
 
 def test_overview_lists_every_command():
