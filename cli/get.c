@@ -5,46 +5,28 @@
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/result.h"
-#include "formats/field.h"
+#include "formats/field_text.h"
 #include "formats/number.h"
 
 #include <string.h>
 
 static const struct lum__option *const tables[] = {lum__options_common, NULL};
 
-static uint64_t field_value(const lum_t *row, enum lum__field field)
-{
-    switch (field) {
-    case LUM__FIELD_ID: return row->id;
-    case LUM__FIELD_PRESENCE: return row->presence;
-    case LUM__FIELD_POSITION_X: return (uint64_t)row->position_x;
-    case LUM__FIELD_POSITION_Y: return (uint64_t)row->position_y;
-    case LUM__FIELD_STRUCTURE_TYPE: return row->structure_type;
-    case LUM__FIELD_TIMESTAMP: return row->timestamp;
-    case LUM__FIELD_MEMORY_ADDRESS: return row->memory_address;
-    case LUM__FIELD_IS_DESTROYED: return row->is_destroyed;
-    default: return row->checksum;
-    }
-}
-
 static void tell(struct lum__json *json, bool is_json, const lum_t *row)
 {
     for (int i = 0; i < LUM__FIELD_COUNT; i++) {
         enum lum__field field = (enum lum__field)i;
-        uint64_t value = field_value(row, field);
-        bool is_signed = field == LUM__FIELD_POSITION_X || field == LUM__FIELD_POSITION_Y;
-        if (is_signed)
+        uint64_t value = lum__field_value(row, field);
+        if (lum__field_is_signed(field))
             lum__json_i64(json, lum__field_name(field), (int64_t)value);
         else
             lum__json_u64(json, lum__field_name(field), value);
         if (is_json) continue;
-        if (is_signed)
-            printf("%-15s %" PRId64 "\n", lum__field_name(field), (int64_t)value);
-        else if (field == LUM__FIELD_STRUCTURE_TYPE)
-            printf("%-15s %" PRIu64 " (%s)\n", lum__field_name(field), value,
-                   lum__structure_type_name((unsigned)value));
-        else
-            printf("%-15s %" PRIu64 "\n", lum__field_name(field), value);
+        char text[LUM__FIELD_TEXT_BYTES_MAX + LUM__FIELD_TEXT_SLACK];
+        int length = (int)(lum__field_text(text, row, field) - text);
+        printf("%-15s %.*s", lum__field_name(field), length, text);
+        if (field == LUM__FIELD_STRUCTURE_TYPE) printf(" (%s)", lum__structure_type_name((unsigned)value));
+        putchar('\n');
     }
 }
 

@@ -11,7 +11,7 @@
 #include "lum/lum.h"
 
 enum lum__progress_mode { LUM__PROGRESS_AUTO, LUM__PROGRESS_ALWAYS, LUM__PROGRESS_NEVER };
-enum lum__row_format { LUM__ROWS_CSV, LUM__ROWS_NDJSON, LUM__ROWS_RAW };
+enum lum__row_format { LUM__ROWS_CSV, LUM__ROWS_NDJSON, LUM__ROWS_NPY, LUM__ROWS_RAW };
 enum lum__workload_kind { LUM__WORKLOAD_SEED, LUM__WORKLOAD_RANDOM, LUM__WORKLOAD_TRACKS, LUM__WORKLOAD_SEED_NOISE };
 
 struct lum__range_u64 {
@@ -56,6 +56,7 @@ struct lum__arguments {
     /* scan */
     int row_format; /* enum lum__row_format */
     const char *columns, *output_path;
+    uint64_t limit; /* 0: all */
     struct lum__range_u64 id, time;
     struct lum__range_i32 x, y;
     /* recover */

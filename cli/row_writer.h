@@ -1,4 +1,5 @@
-/* cli/row_writer.h - rows as text or raw bytes to a file or stdout, in large writes. */
+/* cli/row_writer.h - rows as the bytes of an output format. Holds no state of the output, so any number of threads may
+ * use one. */
 #ifndef LUM_CLI_ROW_WRITER_H
 #define LUM_CLI_ROW_WRITER_H
 
@@ -13,19 +14,18 @@ struct lum__row_writer {
     enum lum__row_format format;
     enum lum__field fields[LUM__FIELD_COUNT];
     size_t field_count;
-    const char *path; /* NULL or "-": stdout */
-    int fd;
-    uint8_t *buffer;
-    size_t buffered_bytes;
-    uint64_t bytes_written;
 };
 
-/* Field names separated by commas; "all"; NULL for the default. Returns 0, or 2 after saying what is wrong. */
-int lum__row_writer_choose(struct lum__row_writer *writer, const char *columns);
-/* All return 0 or the exit code of a failure that was said. A header is written for CSV. */
-int lum__row_writer_open(struct lum__row_writer *writer, const char *path, enum lum__row_format format);
-int lum__row_writer_write(struct lum__row_writer *writer, const lum_t *rows, size_t row_count);
-/* Writes what is left and closes; always once after an open that was good. */
-int lum__row_writer_close(struct lum__row_writer *writer);
+enum { LUM__ROW_WRITER_HEADER_BYTES_MAX = 512 };
+
+/* columns: field names separated by commas; "all"; NULL for the default. Returns 0, or 2 after saying what is wrong. */
+int lum__row_writer_choose(struct lum__row_writer *writer, enum lum__row_format format, const char *columns);
+
+/* What the output begins with; 0 bytes if with a row. row_count counts for npy only, whose header has the same length
+ * for any. */
+size_t lum__row_writer_header(const struct lum__row_writer *writer, uint64_t row_count, uint8_t *out);
+/* Room that lum__row_writer_rows() wants for each row. */
+size_t lum__row_writer_row_bytes_max(const struct lum__row_writer *writer);
+size_t lum__row_writer_rows(const struct lum__row_writer *writer, const lum_t *rows, size_t row_count, uint8_t *out);
 
 #endif

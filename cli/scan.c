@@ -5,19 +5,19 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/open_store.h"
-#include "cli/progress.h"
 #include "cli/result.h"
-#include "cli/row_writer.h"
+#include "cli/scan_copy.h"
 #include "cli/signals.h"
 
-static const char *const format_choices[] = {"csv", "ndjson", "raw", NULL}; /* enum lum__row_format */
+static const char *const format_choices[] = {"csv", "ndjson", "npy", "raw", NULL}; /* enum lum__row_format */
 static const struct lum__option own_options[] = {
     {.name = "format",
      .kind = LUM__OPTION_CHOICE,
      .offset = offsetof(struct lum__arguments, row_format),
      .argument = "FORMAT",
      .choices = format_choices,
-     .help = "csv (default), ndjson, or raw: 40 bytes a row as in memory"},
+     .help = "csv (default), ndjson, npy (for NumPy; with --columns all a row is the record as in memory), or raw: 40 "
+             "bytes a row as in memory"},
     {.name = "columns",
      .kind = LUM__OPTION_STRING,
      .offset = offsetof(struct lum__arguments, columns),
@@ -28,100 +28,116 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_STRING,
      .offset = offsetof(struct lum__arguments, output_path),
      .argument = "FILE",
-     .help = "instead of standard output"},
+     .help = "instead of standard output; the file gets its name when it is complete and synced"},
+    {.name = "limit",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = offsetof(struct lum__arguments, limit),
+     .argument = "N",
+     .min = 1,
+     .help = "stop after N rows"},
+    {.name = "threads",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = offsetof(struct lum__arguments, threads),
+     .argument = "N",
+     .min = 1,
+     .max = 1024,
+     .help = "workers; default: the CPUs this process may use"},
+    {.name = "memory",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = offsetof(struct lum__arguments, memory_bytes),
+     .argument = "SIZE",
+     .min = 1,
+     .help = "memory to use at most; default 128Mi, or 48Mi a thread where that is more"},
     {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_ranges, lum__options_common, NULL};
 
-/* Reads all that is intact. Damage is said, remembered as the exit code, and passed over. */
-static int copy_rows(const char *path, lum_store *store, lum_scan *scan, struct lum__row_writer *writer,
-                     uint64_t *row_count)
+static lum_scan_options selection(const struct lum__arguments *arguments)
 {
-    lum_info_data info = LUM_INFO_INIT;
-    uint64_t total = lum_info(store, &info) == LUM_OK ? info.lum_count : LUM_ROWS_UNKNOWN;
-    uint64_t damage_count = 0;
-    int damage_code = 0;
-    lum__progress_begin("scanning", total);
-    for (;;) {
-        const lum_t *rows = NULL;
-        size_t count = 0;
-        lum_status status = lum_scan_next_rows(scan, &rows, &count);
-        if (status == LUM_END) break;
-        if (status == LUM_ERR_CORRUPT && damage_count++ < 100000) { /* behind that, the store is not worth its lines */
-            damage_code = lum__message_store(status, path);
-            continue;
-        }
-        if (status != LUM_OK) return lum__message_store(status, path);
-        int exit_code = lum__row_writer_write(writer, rows, count);
-        if (exit_code != 0) return exit_code;
-        *row_count += count;
-        lum__progress_update(*row_count, 0);
-        if (lum__signals_interrupted()) {
-            return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL, "interrupted after %s rows",
-                                       lum__human_count(*row_count));
-        }
-    }
-    lum__progress_end();
-    return damage_code;
+    lum_scan_options options = LUM_SCAN_OPTIONS_INIT;
+    options.id_min = arguments->id.min;
+    options.id_max = arguments->id.max;
+    options.timestamp_min = arguments->time.min;
+    options.timestamp_max = arguments->time.max;
+    options.x_min = arguments->x.min;
+    options.x_max = arguments->x.max;
+    options.y_min = arguments->y.min;
+    options.y_max = arguments->y.max;
+    return options;
 }
 
-static int scan_store(const struct lum__arguments *arguments, struct lum__row_writer *writer, uint64_t *row_count,
+/* What there is to be known before the first row: for progress, and how much memory the scan leaves for its output. */
+static void ask_store(lum_store *store, struct lum__scan_copy *copy)
+{
+    lum_info_data info = LUM_INFO_INIT;
+    lum_stats_data stats = LUM_STATS_INIT;
+    copy->rows_total = lum_info(store, &info) == LUM_OK ? info.lum_count : LUM_ROWS_UNKNOWN;
+    if (copy->rows_total > copy->rows_max) copy->rows_total = copy->rows_max;
+    if (lum_stats(store, &stats) != LUM_OK) return;
+    copy->threads = stats.threads;
+    copy->memory_bytes_max = stats.memory_bytes_max / 4; /* half is the scan's own: storage/chunk_scan.h */
+    lum__message_detail("scanning with %u threads, %s of memory, %s, %s on %s", stats.threads,
+                        lum__human_bytes(stats.memory_bytes_max), stats.io_mode, stats.simd_level, stats.fs_type);
+}
+
+static int scan_store(const struct lum__arguments *arguments, struct lum__scan_copy *copy, struct lum__output *output,
                       lum_scan_counts *counts)
 {
     lum_options options = lum__open_options(arguments, LUM__OPEN_READ);
     const char *path = arguments->positional[0];
     lum_store *store = NULL;
-    lum_scan *scan = NULL;
     int exit_code = lum__open_store(path, &options, &store);
     if (exit_code != 0) return exit_code;
-    lum_scan_options scan_options = LUM_SCAN_OPTIONS_INIT;
-    scan_options.id_min = arguments->id.min;
-    scan_options.id_max = arguments->id.max;
-    scan_options.timestamp_min = arguments->time.min;
-    scan_options.timestamp_max = arguments->time.max;
-    scan_options.x_min = arguments->x.min;
-    scan_options.x_max = arguments->x.max;
-    scan_options.y_min = arguments->y.min;
-    scan_options.y_max = arguments->y.max;
-    lum_status status = lum_scan_open(store, &scan_options, &scan);
+    lum_scan_options scan_options = selection(arguments);
+    lum_status status = lum_scan_open(store, &scan_options, &copy->scan);
     if (status != LUM_OK) return lum__close_store(store, path, lum__message_store(status, path));
+    ask_store(store, copy);
     /* Only now: a store that cannot be read must not cost the user the old output file. */
-    exit_code = lum__row_writer_open(writer, arguments->output_path, (enum lum__row_format)arguments->row_format);
+    exit_code = lum__output_open(output, arguments->output_path, arguments->row_format == LUM__ROWS_NPY);
     if (exit_code == 0) {
-        exit_code = copy_rows(path, store, scan, writer, row_count);
-        int writer_code = lum__row_writer_close(writer);
-        if (exit_code == 0) exit_code = writer_code;
+        exit_code = lum__scan_copy_run(copy);
+        int output_code = lum__output_close(output, exit_code == 0 || exit_code == LUM__EXIT_DAMAGE);
+        if (exit_code == 0) exit_code = output_code;
     }
-    lum_scan_counts_get(scan, counts);
-    lum_scan_close(scan);
+    lum_scan_counts_get(copy->scan, counts);
+    lum_scan_close(copy->scan);
     return lum__close_store(store, path, exit_code);
+}
+
+static void tell(struct lum__json *json, uint64_t row_count, uint64_t byte_count, const lum_scan_counts *counts,
+                 uint64_t elapsed_ns)
+{
+    lum__json_u64(json, "rows", row_count);
+    lum__json_u64(json, "bytes_written", byte_count);
+    lum__json_u64(json, "chunks_total", counts->chunks_total);
+    lum__json_u64(json, "chunks_read", counts->chunks_read);
+    lum__json_u64(json, "pages_total", counts->pages_total);
+    lum__json_u64(json, "pages_read", counts->pages_read);
+    lum__json_u64(json, "bytes_read", counts->bytes_read);
+    lum__json_u64(json, "elapsed_nanoseconds", elapsed_ns);
 }
 
 static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
     struct lum__row_writer writer = {0};
+    struct lum__output output = {0};
+    struct lum__scan_copy copy = {.store_path = arguments->positional[0],
+                                  .writer = &writer,
+                                  .output = &output,
+                                  .rows_max = arguments->limit ? arguments->limit : UINT64_MAX,
+                                  .threads = 1};
     lum_scan_counts counts = {0};
-    uint64_t row_count = 0, start_ns = lum__monotonic_ns();
+    uint64_t start_ns = lum__monotonic_ns();
     if (!lum__result_begin(&result, arguments)) return LUM__EXIT_IO;
     result.data_has_stdout = !arguments->output_path || strcmp(arguments->output_path, "-") == 0;
     lum__signals_catch_interrupts();
-    int exit_code = lum__row_writer_choose(&writer, arguments->columns);
-    if (exit_code == 0 && arguments->row_format == LUM__ROWS_RAW && arguments->columns) {
-        exit_code = lum__message_usage(NULL, "--columns does not go with --format raw: a raw row is the whole record");
-    }
-    if (exit_code == 0) exit_code = scan_store(arguments, &writer, &row_count, &counts);
+    int exit_code = lum__row_writer_choose(&writer, (enum lum__row_format)arguments->row_format, arguments->columns);
+    if (exit_code == 0) exit_code = scan_store(arguments, &copy, &output, &counts);
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;
-    lum__json_u64(&result.json, "rows", row_count);
-    lum__json_u64(&result.json, "bytes_written", writer.bytes_written);
-    lum__json_u64(&result.json, "chunks_total", counts.chunks_total);
-    lum__json_u64(&result.json, "chunks_read", counts.chunks_read);
-    lum__json_u64(&result.json, "pages_total", counts.pages_total);
-    lum__json_u64(&result.json, "pages_read", counts.pages_read);
-    lum__json_u64(&result.json, "bytes_read", counts.bytes_read);
-    lum__json_u64(&result.json, "elapsed_nanoseconds", elapsed_ns);
+    tell(&result.json, copy.row_count, output.bytes, &counts, elapsed_ns);
     if (exit_code == 0 || exit_code == LUM__EXIT_DAMAGE) {
         lum__message_note("%s: %s rows, %s written, %s of %s pages read, in %s", arguments->positional[0],
-                          lum__human_count(row_count), lum__human_bytes(writer.bytes_written),
+                          lum__human_count(copy.row_count), lum__human_bytes(output.bytes),
                           lum__human_count(counts.pages_read), lum__human_count(counts.pages_total),
                           lum__human_seconds(elapsed_ns));
     }
@@ -138,4 +154,5 @@ const struct lum__command lum__command_scan = {
     .summary = "write the rows of a store, every version, in commit order",
     .examples = "  lum scan cities.lum > cities.csv\n"
                 "  lum scan cities.lum --columns all --format ndjson -o cities.ndjson\n"
+                "  lum scan cities.lum --columns id,position_x,position_y --format npy -o cities.npy\n"
                 "  lum scan cities.lum --x 20000000..30000000 --y 480000000..490000000 --time 2020-01-01..\n"};

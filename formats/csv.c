@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "formats/number.h"
+#include "formats/field_text.h"
 
 const char *lum__csv_error_text(enum lum__csv_error error)
 {
@@ -45,23 +45,6 @@ size_t lum__csv_write_header(uint8_t *out, char delimiter, const enum lum__field
     return at;
 }
 
-static inline size_t write_field(char *out, enum lum__field field, const lum_t *row)
-{
-    switch (field) {
-    case LUM__FIELD_ID: return lum__format_u64(out, row->id);
-    case LUM__FIELD_PRESENCE: return lum__format_u64(out, row->presence);
-    case LUM__FIELD_POSITION_X: return lum__format_i32(out, row->position_x);
-    case LUM__FIELD_POSITION_Y: return lum__format_i32(out, row->position_y);
-    case LUM__FIELD_STRUCTURE_TYPE: return lum__format_u64(out, row->structure_type);
-    case LUM__FIELD_TIMESTAMP: return lum__format_u64(out, row->timestamp);
-    case LUM__FIELD_MEMORY_ADDRESS: return lum__format_u64(out, row->memory_address);
-    case LUM__FIELD_IS_DESTROYED: return lum__format_u64(out, row->is_destroyed);
-    case LUM__FIELD_CHECKSUM: return lum__format_u64(out, row->checksum);
-    case LUM__FIELD_COUNT: break;
-    }
-    return 0;
-}
-
 size_t lum__csv_write_rows(uint8_t *out, char delimiter, const enum lum__field *fields, size_t field_count,
                            const lum_t *rows, size_t row_count)
 {
@@ -70,7 +53,7 @@ size_t lum__csv_write_rows(uint8_t *out, char delimiter, const enum lum__field *
     LUM_ASSERT(field_count > 0 && field_count <= LUM__FIELD_COUNT);
     for (size_t row = 0; row < row_count; ++row) {
         for (size_t i = 0; i < field_count; ++i) {
-            at += write_field(at, fields[i], &rows[row]);
+            at = lum__field_text(at, &rows[row], fields[i]);
             *at++ = delimiter;
         }
         at[-1] = '\n';

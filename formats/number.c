@@ -475,34 +475,3 @@ enum lum__number_error lum__scale_parse(const char *text, size_t length, struct 
     *out = (struct lum__scale){mantissa, (int32_t)decimal.exponent};
     return LUM__NUMBER_OK;
 }
-
-/* ------------------------------------------------------------------------------------------------------ writing */
-
-static const char digit_pairs[] =
-    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
-    "44454647484950515253545556575859606162636465666768697071727374757677787980818283848586"
-    "87888990919293949596979899";
-
-size_t lum__format_u64(char *out, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-
-    while (value >= 100) {
-        memcpy(digits + (at -= 2), digit_pairs + 2 * (value % 100), 2);
-        value /= 100;
-    }
-    if (value >= 10)
-        memcpy(digits + (at -= 2), digit_pairs + 2 * value, 2);
-    else
-        digits[--at] = (char)('0' + value);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
-}
-
-size_t lum__format_i32(char *out, int32_t value)
-{
-    if (value >= 0) return lum__format_u64(out, (uint64_t)value);
-    *out = '-';
-    return 1 + lum__format_u64(out + 1, (uint64_t)(-(int64_t)value));
-}

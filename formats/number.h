@@ -73,8 +73,4 @@ enum lum__number_error lum__parse_timestamp(const char *text, size_t length, str
 enum lum__number_error lum__parse_time_in(const char *text, size_t length, struct lum__scale unit, bool round,
                                           uint64_t *out, size_t *at);
 
-/* Decimal digits of a number at `out`, no terminator; returns how many bytes (at most 20, or 11). */
-size_t lum__format_u64(char *out, uint64_t value);
-size_t lum__format_i32(char *out, int32_t value);
-
 #endif

@@ -324,25 +324,6 @@ static void addresses_may_be_hex(void **state)
     assert_true(out == 12);
 }
 
-static void written_numbers_read_back(void **state)
-{
-    static const uint64_t values[] = {0, 9, 10, 99, 100, 12345, UINT32_MAX, 9999999999999999999u, UINT64_MAX};
-    static const int32_t signed_values[] = {0, -1, 1, INT32_MIN, INT32_MAX, -100, 100};
-    char text[24], want[24];
-
-    (void)state;
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; ++i) {
-        size_t length = lum__format_u64(text, values[i]);
-        assert_int_equal(length, snprintf(want, sizeof want, "%llu", (unsigned long long)values[i]));
-        assert_memory_equal(text, want, length);
-    }
-    for (size_t i = 0; i < sizeof signed_values / sizeof signed_values[0]; ++i) {
-        size_t length = lum__format_i32(text, signed_values[i]);
-        assert_int_equal(length, snprintf(want, sizeof want, "%d", (int)signed_values[i]));
-        assert_memory_equal(text, want, length);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,7 +337,6 @@ int main(void)
         cmocka_unit_test(times_scale_and_round),
         cmocka_unit_test(names_and_flags),
         cmocka_unit_test(addresses_may_be_hex),
-        cmocka_unit_test(written_numbers_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
