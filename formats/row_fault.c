@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "formats/field_text.h"
 #include "formats/number.h"
 
 void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint8_t *at, uint32_t column,
@@ -31,9 +32,9 @@ void lum__fault_add(struct lum__row_fault *fault, const char *text) { lum__fault
 
 void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number)
 {
-    char digits[20];
+    char digits[LUM__FIELD_TEXT_BYTES_MAX + LUM__FIELD_TEXT_SLACK];
 
-    lum__fault_add_bytes(fault, digits, lum__format_u64(digits, number));
+    lum__fault_add_bytes(fault, digits, (size_t)(lum__text_u64(digits, number) - digits));
 }
 
 void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, size_t length)
