@@ -69,8 +69,13 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
                                         .chunk_lums = store->options.chunk_lums,
                                         .workers = store->options.threads};
     memcpy(context.store_id, store->store_id, sizeof context.store_id);
+    if (options == NULL) options = &defaults;
+    uint8_t *texts;
+    LUM_TRY(lum__metadata_build(options->mapping, options->source_names, &texts, &context.metadata.item_bytes));
+    context.metadata.items = texts;
     uint64_t write_wait_ns = 0;
-    lum_status status = lum__load(&context, source, options != NULL ? options : &defaults, report, &write_wait_ns);
+    lum_status status = lum__load(&context, source, options, report, &write_wait_ns);
+    free(texts);
     atomic_fetch_add_explicit(&store->producer_write_wait_ns, write_wait_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&store->data_bytes_written, report->bytes_written, memory_order_relaxed);
     return status;

@@ -250,12 +250,46 @@ lum_status lum_info(lum_store *store, lum_info_data *out)
     return lum__store_bytes_on_disk(store->fs, &out->bytes_on_disk);
 }
 
+/* The texts of a transaction with a NUL behind each; successive transactions share theirs. */
+struct texts {
+    const uint8_t *items; /* that they were copied from */
+    char *mapping, *sources;
+};
+
+static lum_status copy_text(const struct lum__metadata *metadata, uint16_t kind, char **out)
+{
+    uint32_t byte_count;
+    const uint8_t *bytes = lum__metadata_find(metadata, kind, &byte_count);
+    free(*out);
+    *out = NULL;
+    LUM_TRY(lum__alloc((size_t)byte_count + 1, (void **)out));
+    if (byte_count > 0) memcpy(*out, bytes, byte_count);
+    (*out)[byte_count] = 0;
+    return LUM_OK;
+}
+
+static lum_status show_texts(const struct lum__metadata *metadata, struct texts *texts, lum_transaction_data *data)
+{
+    data->mapping = data->source_names = "";
+    if (metadata->items == NULL) return LUM_OK;
+    if (metadata->items != texts->items) {
+        texts->items = NULL;
+        LUM_TRY(copy_text(metadata, LUM__METADATA_MAPPING, &texts->mapping));
+        LUM_TRY(copy_text(metadata, LUM__METADATA_SOURCES, &texts->sources));
+        texts->items = metadata->items;
+    }
+    data->mapping = texts->mapping;
+    data->source_names = texts->sources;
+    return LUM_OK;
+}
+
 lum_status lum_transactions(lum_store *store, lum_status (*each)(void *context, const lum_transaction_data *transaction), void *context)
 {
     LUM_TRY(lum__store_check(store));
     const struct lum__catalogue_version *version = lum__catalogue_pin(store->catalogue);
+    struct texts texts = {0};
     lum_status status = LUM_OK;
-    for (size_t i = 0; i < version->transaction_count && status == LUM_OK; i++) {
+    for (size_t i = 0; i < version->transaction_count; i++) {
         const struct lum__transaction *transaction = &version->transactions[i];
         lum_transaction_data data = {.transaction_id = transaction->transaction_id,
                                      .commit_sequence = transaction->commit_sequence,
@@ -264,8 +298,12 @@ lum_status lum_transactions(lum_store *store, lum_status (*each)(void *context, 
                                      .chunk_count = transaction->chunk_count,
                                      .digest = transaction->digest,
                                      .label = transaction->label};
-        status = each(context, &data);
+        LUM_TRY_OUT(show_texts(&transaction->metadata, &texts, &data));
+        LUM_TRY_OUT(each(context, &data));
     }
+out:
+    free(texts.mapping);
+    free(texts.sources);
     lum__catalogue_unpin(store->catalogue, version);
     return status;
 }

@@ -120,6 +120,7 @@ static void push_commit(struct loader *loader, struct lum__load_transaction *tra
                                                  .lum_count = transaction->rows,
                                                  .chunk_count = transaction->chunk_count,
                                                  .label = loader->options->label,
+                                                 .metadata = loader->context->metadata,
                                                  .chain = &loader->chain,
                                                  .ticket = &transaction->ticket};
     transaction->is_pushed = true;

@@ -17,6 +17,7 @@ struct lum__load_context {
     struct lum__pool *pool;      /* buffers of lum__chunk_bytes_max(chunk_lums) */
     uint32_t chunk_lums;
     uint32_t workers;
+    struct lum__metadata metadata; /* of every commit of the load; lent */
 };
 
 /* See lum_load(). Any number of loads may share a context. *write_wait_ns: time that producers waited for the disk. */

@@ -188,19 +188,20 @@ static int compare_ordinals(const void *a, const void *b)
 
 /* Room for a batch. A rotation syncs the log, so the data goes first, in every mode: a watermark never covers a commit whose chunks may be
  * missing. */
-static lum_status reserve_log(struct lum__sequencer *sequencer)
+static lum_status reserve_log(struct lum__sequencer *sequencer, uint32_t batch_bytes)
 {
-    if (lum__wal_must_rotate(sequencer->parts->writer, 0)) LUM_TRY(sync_dirty(sequencer));
-    return lum__wal_reserve(sequencer->parts->writer, 0);
+    if (lum__wal_must_rotate(sequencer->parts->writer, batch_bytes)) LUM_TRY(sync_dirty(sequencer));
+    return lum__wal_reserve(sequencer->parts->writer, batch_bytes);
 }
 
 static lum_status append(struct lum__sequencer *sequencer, struct lum__wal_record *record)
 {
     struct lum__wal_writer *writer = sequencer->parts->writer;
-    if (lum__wal_batch_bytes(writer) == 0) LUM_TRY(reserve_log(sequencer));
+    uint32_t record_bytes = lum__wal_record_bytes(record);
+    if (lum__wal_batch_bytes(writer) == 0) LUM_TRY(reserve_log(sequencer, record_bytes));
     if (!lum__wal_append(writer, record)) {
         LUM_TRY(lum__wal_write(writer));
-        LUM_TRY(reserve_log(sequencer));
+        LUM_TRY(reserve_log(sequencer, record_bytes));
         bool appended = lum__wal_append(writer, record);
         LUM_ASSERT(appended);
     }
@@ -261,6 +262,7 @@ static lum_status log_commit(struct lum__sequencer *sequencer, struct lum__reque
         memcpy(record.commit.label, request->label, label_bytes);
         record.commit.label_bytes = (uint8_t)label_bytes;
     }
+    record.commit.metadata = request->metadata;
     LUM_TRY(append(sequencer, &record));
     request->sequence = record.sequence;
     request->timestamp = record.timestamp;
@@ -304,6 +306,7 @@ static lum_status publish_commit(struct lum__sequencer *sequencer, struct lum__r
         .digest = request->ticket->digest,
         .data_synced = sequencer->options.sync_mode == LUM_SYNC_COMMIT,
         .label = request->label != NULL ? request->label : "",
+        .metadata = request->metadata,
     };
     LUM_TRY(lum__catalogue_commit(sequencer->parts->catalogue, &transaction, open->base.chunks, open->base.chunk_count));
     remove_open(sequencer, open);

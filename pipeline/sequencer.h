@@ -47,6 +47,7 @@ struct lum__request {
     uint64_t lum_count;            /* commit: for the check against what was logged */
     uint64_t chunk_count;          /* commit */
     const char *label;             /* commit; NULL for none */
+    struct lum__metadata metadata; /* commit; its bytes are the asker's until the ticket is done */
     struct lum__chain *chain;      /* commit; NULL for none */
     struct lum__ticket *ticket;    /* NULL for chunks */
     /* sequencer's own */

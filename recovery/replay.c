@@ -117,6 +117,21 @@ static const char *find_misfit(const struct lum__wal_record *record, const struc
     return NULL;
 }
 
+/* Copies label and metadata to one block, which the label's pointer owns. */
+static lum_status copy_texts(const struct lum__wal_record *record, char **label, struct lum__metadata *metadata)
+{
+    size_t label_bytes = record->commit.label_bytes;
+    *metadata = record->commit.metadata;
+    LUM_TRY(lum__alloc(label_bytes + 1 + metadata->item_bytes + metadata->resume_bytes, (void **)label));
+    memcpy(*label, record->commit.label, label_bytes);
+    (*label)[label_bytes] = 0;
+    uint8_t *at = (uint8_t *)*label + label_bytes + 1;
+    if (metadata->item_bytes > 0) metadata->items = memcpy(at, metadata->items, metadata->item_bytes);
+    if (metadata->resume_bytes > 0)
+        metadata->resume = memcpy(at + metadata->item_bytes, metadata->resume, metadata->resume_bytes);
+    return LUM_OK;
+}
+
 static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_position *before,
                               const struct lum__wal_record *record)
 {
@@ -127,12 +142,12 @@ static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_
     const char *misfit = find_misfit(record, open->chunks, open->chunk_count);
     if (misfit != NULL) return mark_broken(replay, record, misfit);
 
-    void *array = replay->commits, *label = NULL;
+    void *array = replay->commits;
+    char *label;
+    struct lum__metadata metadata;
     LUM_TRY(lum__grow(&array, &replay->commit_capacity, replay->commit_count + 1, sizeof *replay->commits));
     replay->commits = array;
-    LUM_TRY(lum__alloc((size_t)record->commit.label_bytes + 1, &label));
-    memcpy(label, record->commit.label, record->commit.label_bytes);
-    ((char *)label)[record->commit.label_bytes] = 0;
+    LUM_TRY(copy_texts(record, &label, &metadata));
 
     struct lum__replay_commit *commit = &replay->commits[replay->commit_count++];
     memset(commit, 0, sizeof *commit);
@@ -143,7 +158,8 @@ static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_
                                                     .chunk_count = record->commit.chunk_count,
                                                     .digest = record->commit.digest,
                                                     .data_synced = record->commit.data_synced,
-                                                    .label = label};
+                                                    .label = label,
+                                                    .metadata = metadata};
     commit->before = *before;
     commit->log_bytes_before = replay->log_bytes;
     commit->chunks = open->chunks;

@@ -13,7 +13,7 @@
 
 /* A commit in the log with all that belongs to it. */
 struct lum__replay_commit {
-    struct lum__transaction transaction; /* its label is owned here */
+    struct lum__transaction transaction; /* its label and metadata are owned here */
     struct lum__chunk_entry *chunks;     /* by ordinal, commit_sequence set */
     size_t chunk_count;
     size_t chunk_capacity;

@@ -291,7 +291,8 @@ static bool is_same_transaction(const struct lum__transaction *a, const struct l
 {
     return a->transaction_id == b->transaction_id && a->commit_sequence == b->commit_sequence &&
            a->lum_count == b->lum_count && a->chunk_count == b->chunk_count && a->digest == b->digest &&
-           a->data_synced == b->data_synced && strcmp(a->label, b->label) == 0;
+           a->data_synced == b->data_synced && strcmp(a->label, b->label) == 0 &&
+           lum__metadata_is_same(&a->metadata, &b->metadata);
 }
 
 static bool is_same_content(const struct lum__catalogue_version *a, const struct lum__catalogue_version *b)

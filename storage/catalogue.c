@@ -42,15 +42,23 @@ struct label {
     char text[];
 };
 
+/* Bytes that transactions point to: the items of their metadata, or a resume point. Lives as long as the catalogue. */
+struct blob {
+    struct blob *next;
+    uint32_t byte_count;
+    uint8_t bytes[];
+};
+
 struct lum__catalogue {
     pthread_mutex_t mutex; /* newest, reference counts, labels */
     struct version *newest;
     struct label **buckets;
     size_t bucket_count; /* a power of two */
     size_t label_count;
+    struct blob *items, *resumes; /* newest use first; of the publishing thread */
 };
 
-enum { BUCKETS_AT_FIRST = 16, ELEMENTS_AT_FIRST = 16 };
+enum { BUCKETS_AT_FIRST = 16, ELEMENTS_AT_FIRST = 16, BLOBS_COMPARED = 16 };
 
 /* ----------------------------------------------------------------------------------------------- shared arrays */
 
@@ -147,6 +155,14 @@ out:
     return status;
 }
 
+static void blobs_free(struct blob *blob)
+{
+    for (struct blob *next; blob != NULL; blob = next) {
+        next = blob->next;
+        free(blob);
+    }
+}
+
 void lum__catalogue_destroy(struct lum__catalogue *catalogue)
 {
     if (catalogue == NULL) return;
@@ -158,6 +174,8 @@ void lum__catalogue_destroy(struct lum__catalogue *catalogue)
             free(label);
         }
     }
+    blobs_free(catalogue->items);
+    blobs_free(catalogue->resumes);
     (void)pthread_mutex_destroy(&catalogue->mutex);
     free(catalogue->buckets);
     free(catalogue);
@@ -190,7 +208,8 @@ static uint64_t hash_text(const char *text)
     return hash ^ (hash >> 32);
 }
 
-static lum_status label_create(const struct lum__transaction *transaction, struct label **out)
+static lum_status label_create(const struct lum__transaction *transaction, const struct lum__metadata *metadata,
+                               struct label **out)
 {
     size_t bytes = strlen(transaction->label) + 1;
 
@@ -198,6 +217,7 @@ static lum_status label_create(const struct lum__transaction *transaction, struc
     memcpy((*out)->text, transaction->label, bytes);
     (*out)->transaction = *transaction;
     (*out)->transaction.label = (*out)->text;
+    (*out)->transaction.metadata = *metadata;
     (*out)->hash = hash_text((*out)->text);
     return LUM_OK;
 }
@@ -250,6 +270,43 @@ const struct lum__transaction *lum__catalogue_find_label(struct lum__catalogue *
     while (found != NULL && (found->hash != hash || strcmp(found->text, label) != 0)) found = found->next;
     (void)pthread_mutex_unlock(&catalogue->mutex);
     return found != NULL ? &found->transaction : NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------- metadata */
+
+static bool blob_is(const struct blob *blob, const uint8_t *bytes, uint32_t byte_count)
+{
+    return blob->byte_count == byte_count && memcmp(blob->bytes, bytes, byte_count) == 0;
+}
+
+/* A copy of some bytes; or one that is there already, if it was used lately: the commits of a load, and of a few loads
+ * at the same time, say the same of themselves. */
+static lum_status keep_bytes(struct blob **list, const uint8_t *bytes, uint32_t byte_count, const uint8_t **out)
+{
+    struct blob **at = list, *blob;
+
+    *out = NULL;
+    if (byte_count == 0) return LUM_OK;
+    for (int looked_at = 0; *at != NULL && looked_at < BLOBS_COMPARED && !blob_is(*at, bytes, byte_count); looked_at++)
+        at = &(*at)->next;
+    if (*at != NULL && blob_is(*at, bytes, byte_count)) {
+        blob = *at;
+        *at = blob->next;
+    } else {
+        LUM_TRY(lum__alloc(sizeof *blob + byte_count, (void **)&blob));
+        blob->byte_count = byte_count;
+        memcpy(blob->bytes, bytes, byte_count);
+    }
+    blob->next = *list;
+    *list = blob;
+    *out = blob->bytes;
+    return LUM_OK;
+}
+
+static lum_status keep_metadata(struct lum__catalogue *catalogue, struct lum__metadata *metadata)
+{
+    LUM_TRY(keep_bytes(&catalogue->items, metadata->items, metadata->item_bytes, &metadata->items));
+    return keep_bytes(&catalogue->resumes, metadata->resume, metadata->resume_bytes, &metadata->resume);
 }
 
 /* ------------------------------------------------------------------------------------------------------ commit */
@@ -368,8 +425,9 @@ lum_status lum__catalogue_commit(struct lum__catalogue *catalogue, const struct 
     for (size_t index = 0; index < chunk_count; index++) chunks[index].commit_sequence = transaction->commit_sequence;
 
     entry.label = "";
+    LUM_TRY_OUT(keep_metadata(catalogue, &entry.metadata)); /* harmless if the commit fails later */
     if (transaction->label[0] != '\0') {
-        LUM_TRY_OUT(label_create(transaction, &label));
+        LUM_TRY_OUT(label_create(transaction, &entry.metadata, &label));
         entry.label = label->text;
     }
     LUM_TRY_OUT(version_append(previous, &entry, chunks, chunk_count, data_bytes, &version));

@@ -12,6 +12,7 @@
 
 #include "storage/chunk.h"
 #include "storage/file.h"
+#include "storage/metadata.h"
 
 /* A committed (or, in a checkpoint, open) transaction. */
 struct lum__transaction {
@@ -22,7 +23,8 @@ struct lum__transaction {
     uint64_t chunk_count;
     uint32_t digest;
     bool data_synced;
-    const char *label; /* "" or a string owned by the catalogue */
+    const char *label;             /* "" or a string owned by the catalogue */
+    struct lum__metadata metadata; /* owned by the catalogue; successive transactions share equal items */
 };
 
 struct lum__catalogue;
@@ -43,7 +45,7 @@ LUM_MUST_USE lum_status lum__catalogue_create(struct lum__catalogue **out);
 void lum__catalogue_destroy(struct lum__catalogue *catalogue); /* no pins may be left */
 /* Appends one committed transaction and its chunks (any order; sorted by ordinal here; commit_sequence is set here) and
  * publishes atomically. Checks that count, rows and combined digest are the transaction's and that its sequence is
- * behind the last one, else LUM_ERR_CORRUPT and nothing happens. The label is copied. */
+ * behind the last one, else LUM_ERR_CORRUPT and nothing happens. Label and metadata are copied. */
 LUM_MUST_USE lum_status lum__catalogue_commit(struct lum__catalogue *catalogue,
                                               const struct lum__transaction *transaction,
                                               struct lum__chunk_entry *chunks, size_t chunk_count);

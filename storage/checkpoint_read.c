@@ -19,7 +19,7 @@ enum { SECTION_BUFFER_BYTES = 64 * 1024 };
 
 /* What the header says of the body. */
 struct counts {
-    uint64_t chunks, transactions, open, open_chunks, label_bytes;
+    uint64_t chunks, transactions, open, open_chunks, label_bytes, metadata_bytes;
     uint64_t body_bytes, lum_count;
     uint32_t digest;
 };
@@ -42,7 +42,9 @@ struct reader {
     struct lum__file *file;
     char path[LUM__PATH_BYTES_MAX];
     struct counts counts;
-    struct section chunks, transactions, open, open_chunks, labels;
+    struct section chunks, transactions, open, open_chunks, labels, metadata;
+    uint8_t *extensions; /* of the transaction read last; room for LUM__METADATA_BYTES_MAX */
+    uint32_t extension_bytes;
     struct extent *extents;
     size_t extent_count;
     struct lum__chunk_entry *batch; /* chunks of the transaction being read */
@@ -117,9 +119,10 @@ static lum_status check_counts(const struct reader *reader, uint64_t size_bytes)
                             counts->body_bytes);
     }
     bool fits = counts->chunks <= limit && counts->open_chunks <= limit && counts->transactions <= limit &&
-                counts->open <= limit && counts->label_bytes <= body_bytes;
+                counts->open <= limit && counts->label_bytes <= body_bytes && counts->metadata_bytes <= body_bytes;
     if (!fits || LUM__CHUNK_ENTRY_BYTES * (counts->chunks + counts->open_chunks) +
-                         LUM__TRANSACTION_BYTES * (counts->transactions + counts->open) + counts->label_bytes !=
+                         LUM__TRANSACTION_BYTES * (counts->transactions + counts->open) + counts->label_bytes +
+                         counts->metadata_bytes !=
                      body_bytes) {
         return lum__corrupt(reader->path, LUM__CHECKPOINT_CHUNK_COUNT, 7,
                             "the counts in %s do not fit its %" PRIu64 " bytes", reader->path, body_bytes);
@@ -153,6 +156,7 @@ static lum_status decode_header(struct reader *reader, const uint8_t *block, uin
         .open = lum__get_u64(block + LUM__CHECKPOINT_OPEN_COUNT),
         .open_chunks = lum__get_u64(block + LUM__CHECKPOINT_OPEN_CHUNK_COUNT),
         .label_bytes = lum__get_u64(block + LUM__CHECKPOINT_LABEL_BYTES),
+        .metadata_bytes = lum__get_u64(block + LUM__CHECKPOINT_METADATA_BYTES),
         .body_bytes = lum__get_u64(block + LUM__CHECKPOINT_BODY_BYTES),
         .lum_count = lum__get_u64(block + LUM__CHECKPOINT_LUM_COUNT),
         .digest = lum__get_u32(block + LUM__CHECKPOINT_DIGEST),
@@ -243,9 +247,15 @@ static lum_status read_chunks(struct reader *reader, struct section *section,
     return LUM_OK;
 }
 
+/* What an entry says of the parts of the body that belong to it. */
+struct lengths {
+    size_t label_bytes;
+    uint32_t metadata_bytes, metadata_inherited;
+};
+
 /* One transaction entry. Condition 9, and no more chunks and label bytes than are left. */
 static lum_status read_transaction(struct reader *reader, struct section *section, const struct section *chunks,
-                                   struct lum__transaction *out, size_t *label_bytes, uint64_t *offset)
+                                   struct lum__transaction *out, struct lengths *lengths, uint64_t *offset)
 {
     const uint8_t *at;
 
@@ -261,17 +271,21 @@ static lum_status read_transaction(struct reader *reader, struct section *sectio
         .data_synced = (flags & LUM__TRANSACTION_FLAG_DATA_SYNCED) != 0,
         .label = "",
     };
-    *label_bytes = lum__get_u16(at + LUM__TRANSACTION_LABEL_BYTES);
+    *lengths = (struct lengths){
+        .label_bytes = lum__get_u16(at + LUM__TRANSACTION_LABEL_BYTES),
+        .metadata_bytes = lum__get_u32(at + LUM__TRANSACTION_METADATA_BYTES),
+        .metadata_inherited = lum__get_u32(at + LUM__TRANSACTION_METADATA_INHERITED),
+    };
     if ((flags & ~LUM__TRANSACTION_FLAG_DATA_SYNCED) != 0 ||
         !lum__is_zero(at + LUM__TRANSACTION_ZERO, LUM__TRANSACTION_BYTES - LUM__TRANSACTION_ZERO)) {
         return lum__unsupported(reader->path, *offset, 9,
                                 "a transaction entry has marks that this program does not know");
     }
-    if (*label_bytes > LUM__LABEL_BYTES_MAX || *label_bytes > section_left(&reader->labels) ||
+    if (lengths->label_bytes > LUM__LABEL_BYTES_MAX || lengths->label_bytes > section_left(&reader->labels) ||
         out->chunk_count > section_left(chunks) / LUM__CHUNK_ENTRY_BYTES) {
         return lum__corrupt(reader->path, *offset, 11,
                             "a transaction entry counts %" PRIu64 " chunks and %zu label bytes; fewer are left",
-                            out->chunk_count, *label_bytes);
+                            out->chunk_count, lengths->label_bytes);
     }
     return LUM_OK;
 }
@@ -289,6 +303,28 @@ static lum_status read_label(struct reader *reader, size_t label_bytes, char lab
     return LUM_OK;
 }
 
+/* Condition 13. The bytes of the transaction before are still in reader->extensions: the first of them may be its too.
+ * *out is lent until the next call. */
+static lum_status read_metadata(struct reader *reader, const struct lengths *lengths, uint64_t entry_offset,
+                                struct lum__metadata *out)
+{
+    const uint8_t *at;
+    uint64_t offset;
+
+    if (lengths->metadata_inherited > reader->extension_bytes || lengths->metadata_bytes > LUM__METADATA_BYTES_MAX ||
+        lengths->metadata_bytes + lengths->metadata_inherited > LUM__METADATA_BYTES_MAX ||
+        lengths->metadata_bytes > section_left(&reader->metadata)) {
+        return lum__corrupt(reader->path, entry_offset, 13,
+                            "a transaction entry counts %" PRIu32 " bytes of extensions and %" PRIu32
+                            " of those before; there are fewer",
+                            lengths->metadata_bytes, lengths->metadata_inherited);
+    }
+    LUM_TRY(section_next(&reader->metadata, lengths->metadata_bytes, &at, &offset));
+    memcpy(reader->extensions + lengths->metadata_inherited, at, lengths->metadata_bytes);
+    reader->extension_bytes = lengths->metadata_inherited + lengths->metadata_bytes;
+    return lum__metadata_decode(reader->extensions, reader->extension_bytes, reader->path, offset, out);
+}
+
 /* Committed transactions go into the catalogue, which checks the sums (condition 11). */
 static lum_status read_committed(struct reader *reader, const struct lum__checkpoint *checkpoint,
                                  struct lum__catalogue *catalogue)
@@ -298,17 +334,18 @@ static lum_status read_committed(struct reader *reader, const struct lum__checkp
     for (uint64_t index = 0; index < reader->counts.transactions; index++) {
         struct lum__transaction transaction;
         char label[LUM__LABEL_BYTES_MAX + 1];
-        size_t label_bytes;
+        struct lengths lengths;
         uint64_t offset;
 
-        LUM_TRY(read_transaction(reader, &reader->transactions, &reader->chunks, &transaction, &label_bytes, &offset));
+        LUM_TRY(read_transaction(reader, &reader->transactions, &reader->chunks, &transaction, &lengths, &offset));
         if (transaction.commit_sequence <= last_sequence || transaction.commit_sequence > checkpoint->replay.sequence) {
             return lum__corrupt(reader->path, offset, 10, "a commit at sequence %" PRIu64 " is out of order",
                                 transaction.commit_sequence);
         }
         last_sequence = transaction.commit_sequence;
-        LUM_TRY(read_label(reader, label_bytes, label));
+        LUM_TRY(read_label(reader, lengths.label_bytes, label));
         transaction.label = label;
+        LUM_TRY(read_metadata(reader, &lengths, offset, &transaction.metadata));
         LUM_TRY(lum__grow((void **)&reader->batch, &reader->batch_capacity, transaction.chunk_count,
                           sizeof *reader->batch));
         LUM_TRY(read_chunks(reader, &reader->chunks, &transaction, checkpoint, reader->batch));
@@ -325,12 +362,13 @@ static lum_status read_open(struct reader *reader, struct lum__checkpoint *out)
     for (uint64_t index = 0; index < reader->counts.open; index++) {
         struct lum__open_transaction *open = &out->open[index];
         struct lum__transaction transaction;
-        size_t label_bytes;
+        struct lengths lengths;
         uint64_t offset;
 
-        LUM_TRY(read_transaction(reader, &reader->open, &reader->open_chunks, &transaction, &label_bytes, &offset));
+        LUM_TRY(read_transaction(reader, &reader->open, &reader->open_chunks, &transaction, &lengths, &offset));
         if (transaction.commit_sequence != 0 || transaction.commit_timestamp != 0 || transaction.lum_count != 0 ||
-            transaction.digest != 0 || transaction.data_synced || label_bytes != 0) {
+            transaction.digest != 0 || transaction.data_synced || lengths.label_bytes != 0 ||
+            lengths.metadata_bytes != 0 || lengths.metadata_inherited != 0) {
             return lum__corrupt(reader->path, offset, 10, "an open transaction has marks of a committed one");
         }
         LUM_TRY(
@@ -358,7 +396,7 @@ static lum_status check_whole(struct reader *reader, struct lum__catalogue *cata
 
     lum__catalogue_unpin(catalogue, version);
     if (!is_sum_right || section_left(&reader->chunks) != 0 || section_left(&reader->open_chunks) != 0 ||
-        section_left(&reader->labels) != 0) {
+        section_left(&reader->labels) != 0 || section_left(&reader->metadata) != 0) {
         return lum__corrupt(reader->path, LUM__CHECKPOINT_CHUNK_COUNT, 11,
                             "the header of %s counts otherwise than its entries", reader->path);
     }
@@ -384,6 +422,8 @@ static lum_status read_body(struct reader *reader, struct lum__checkpoint *out, 
     LUM_TRY(section_init(&reader->open, reader, &offset, counts->open * LUM__TRANSACTION_BYTES));
     LUM_TRY(section_init(&reader->open_chunks, reader, &offset, counts->open_chunks * LUM__CHUNK_ENTRY_BYTES));
     LUM_TRY(section_init(&reader->labels, reader, &offset, counts->label_bytes));
+    LUM_TRY(section_init(&reader->metadata, reader, &offset, counts->metadata_bytes));
+    LUM_TRY(lum__alloc(LUM__METADATA_BYTES_MAX, (void **)&reader->extensions));
     LUM_TRY(
         lum__alloc_zeroed(counts->chunks + counts->open_chunks, sizeof *reader->extents, (void **)&reader->extents));
     LUM_TRY(read_committed(reader, out, catalogue));
@@ -409,6 +449,8 @@ out:
     free(reader.open.buffer);
     free(reader.open_chunks.buffer);
     free(reader.labels.buffer);
+    free(reader.metadata.buffer);
+    free(reader.extensions);
     free(reader.extents);
     free(reader.batch);
     (void)lum__file_close(reader.file);

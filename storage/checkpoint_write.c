@@ -53,7 +53,19 @@ static lum_status put_chunks(struct stream *stream, const struct lum__chunk_entr
     return LUM_OK;
 }
 
-static lum_status put_transaction(struct stream *stream, const struct lum__transaction *transaction)
+/* The bytes at the start of a transaction's metadata that are not written because they are those of the one before:
+ * all commits of a load say the same of themselves, but for the resume point. */
+static uint32_t inherited_bytes(const struct lum__catalogue_version *version, size_t index)
+{
+    if (index == 0) return 0;
+    const struct lum__metadata *metadata = &version->transactions[index].metadata;
+    const struct lum__metadata *before = &version->transactions[index - 1].metadata;
+    if (metadata->item_bytes == 0 || metadata->item_bytes != before->item_bytes) return 0;
+    bool is_same = metadata->items == before->items || memcmp(metadata->items, before->items, metadata->item_bytes) == 0;
+    return is_same ? metadata->item_bytes : 0;
+}
+
+static lum_status put_transaction(struct stream *stream, const struct lum__transaction *transaction, uint32_t inherited)
 {
     uint8_t *at;
     size_t label_bytes = strlen(transaction->label);
@@ -69,6 +81,19 @@ static lum_status put_transaction(struct stream *stream, const struct lum__trans
     lum__put_u32(at + LUM__TRANSACTION_DIGEST, transaction->digest);
     lum__put_u16(at + LUM__TRANSACTION_LABEL_BYTES, (uint16_t)label_bytes);
     lum__put_u16(at + LUM__TRANSACTION_FLAGS, transaction->data_synced ? LUM__TRANSACTION_FLAG_DATA_SYNCED : 0);
+    lum__put_u32(at + LUM__TRANSACTION_METADATA_BYTES, lum__metadata_bytes(&transaction->metadata) - inherited);
+    lum__put_u32(at + LUM__TRANSACTION_METADATA_INHERITED, inherited);
+    return LUM_OK;
+}
+
+static lum_status put_metadata(struct stream *stream, const struct lum__metadata *metadata, uint32_t inherited)
+{
+    struct lum__metadata own = *metadata;
+    uint8_t *at;
+
+    if (inherited > 0) own.item_bytes = 0;
+    LUM_TRY(stream_room(stream, lum__metadata_bytes(&own), &at));
+    lum__metadata_encode(&own, at);
     return LUM_OK;
 }
 
@@ -77,12 +102,12 @@ static lum_status put_body(struct stream *stream, const struct lum__checkpoint *
 {
     LUM_TRY(put_chunks(stream, version->chunks, version->chunk_count));
     for (size_t index = 0; index < version->transaction_count; index++)
-        LUM_TRY(put_transaction(stream, &version->transactions[index]));
+        LUM_TRY(put_transaction(stream, &version->transactions[index], inherited_bytes(version, index)));
     for (size_t index = 0; index < checkpoint->open_count; index++) {
         const struct lum__open_transaction *open = &checkpoint->open[index];
         struct lum__transaction entry = {
             .transaction_id = open->transaction_id, .chunk_count = open->chunk_count, .label = ""};
-        LUM_TRY(put_transaction(stream, &entry));
+        LUM_TRY(put_transaction(stream, &entry, 0));
     }
     for (size_t index = 0; index < checkpoint->open_count; index++) {
         LUM_TRY(put_chunks(stream, checkpoint->open[index].chunks, checkpoint->open[index].chunk_count));
@@ -93,6 +118,8 @@ static lum_status put_body(struct stream *stream, const struct lum__checkpoint *
         LUM_TRY(stream_room(stream, strlen(label), &at));
         memcpy(at, label, strlen(label));
     }
+    for (size_t index = 0; index < version->transaction_count; index++)
+        LUM_TRY(put_metadata(stream, &version->transactions[index].metadata, inherited_bytes(version, index)));
     return stream_write_out(stream);
 }
 
@@ -103,13 +130,15 @@ static void put_header(uint8_t block[LUM__BLOCK_BYTES], const struct lum__checkp
                                       .number = checkpoint->number,
                                       .epoch = checkpoint->epoch,
                                       .timestamp = checkpoint->timestamp};
-    uint64_t open_chunk_count = 0, label_bytes = 0;
+    uint64_t open_chunk_count = 0, label_bytes = 0, metadata_bytes = 0;
 
     memcpy(header.store_id, checkpoint->store_id, 16);
     for (size_t index = 0; index < checkpoint->open_count; index++)
         open_chunk_count += checkpoint->open[index].chunk_count;
-    for (size_t index = 0; index < version->transaction_count; index++)
+    for (size_t index = 0; index < version->transaction_count; index++) {
         label_bytes += strlen(version->transactions[index].label);
+        metadata_bytes += lum__metadata_bytes(&version->transactions[index].metadata) - inherited_bytes(version, index);
+    }
 
     lum__header_encode(&header, block);
     lum__put_u64(block + LUM__CHECKPOINT_SEQUENCE, checkpoint->replay.sequence);
@@ -128,6 +157,7 @@ static void put_header(uint8_t block[LUM__BLOCK_BYTES], const struct lum__checkp
     lum__put_u32(block + LUM__CHECKPOINT_DIGEST, version->digest);
     lum__put_u64(block + LUM__CHECKPOINT_NEXT_DATA_SEGMENT, checkpoint->next_data_segment);
     lum__put_u64(block + LUM__CHECKPOINT_NEXT_WAL_SEGMENT, checkpoint->next_wal_segment);
+    lum__put_u64(block + LUM__CHECKPOINT_METADATA_BYTES, metadata_bytes);
     lum__header_seal(block);
 }
 

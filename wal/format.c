@@ -50,8 +50,10 @@ _Static_assert(HEADER_CRC_AT + 4 == LUM__WAL_RECORD_HEADER_BYTES, "the header CR
 _Static_assert(RESERVED_AT + RESERVED_BYTES == HEADER_CRC_AT, "reserved bytes reach up to the header CRC");
 _Static_assert(SEGMENT_CRC_AT + 4 == LUM__HEADER_BYTES, "the segment header's CRC ends it");
 _Static_assert((int)SALT_AT == (int)LUM__HEADER_KIND_OFFSET, "the segment's own part follows the common part");
-_Static_assert(LUM__WAL_COMMIT_BYTES + LUM__WAL_LABEL_BYTES_MAX < 4096 - LUM__WAL_RECORD_HEADER_BYTES,
-               "every record that we write fits one block");
+_Static_assert(LUM__WAL_RECORD_HEADER_BYTES + LUM__WAL_COMMIT_BYTES + LUM__WAL_LABEL_BYTES_MAX +
+                       2 * LUM__METADATA_TEXT_BYTES_MAX + LUM__METADATA_RESUME_BYTES_MAX + 3 * 8 <=
+                   65536 - 2 * LUM__BLOCK_BYTES,
+               "every record that we write fits the smallest segment that lum_open makes, beside header and seal");
 
 static const uint8_t MAGIC[4] = {'W', 'A', 'L', 'X'};
 
@@ -171,7 +173,8 @@ static uint32_t payload_bytes_of(const struct lum__wal_record *record)
 {
     switch (record->type) {
     case LUM__WAL_CHUNK: return LUM__CHUNK_ENTRY_BYTES;
-    case LUM__WAL_COMMIT: return LUM__WAL_COMMIT_BYTES + record->commit.label_bytes;
+    case LUM__WAL_COMMIT:
+        return LUM__WAL_COMMIT_BYTES + record->commit.label_bytes + lum__metadata_bytes(&record->commit.metadata);
     case LUM__WAL_SEAL: return LUM__WAL_SEAL_BYTES;
     case LUM__WAL_CHECKPOINT: return LUM__WAL_CHECKPOINT_BYTES;
     case LUM__WAL_BEGIN:
@@ -211,7 +214,9 @@ static void encode_payload(const struct lum__wal_record *record, uint8_t *out)
         lum__put_u32(out + 16, record->commit.digest);
         lum__put_u32(out + 20, record->commit.data_synced ? 1 : 0);
         lum__put_u16(out + 24, record->commit.label_bytes);
+        lum__put_u32(out + 28, lum__metadata_bytes(&record->commit.metadata));
         memcpy(out + LUM__WAL_COMMIT_BYTES, record->commit.label, record->commit.label_bytes);
+        lum__metadata_encode(&record->commit.metadata, out + LUM__WAL_COMMIT_BYTES + record->commit.label_bytes);
         break;
     case LUM__WAL_SEAL:
         LUM_ASSERT(record->seal.successor == record->count);
@@ -301,13 +306,16 @@ static enum lum__wal_look decode_chunk(const uint8_t *payload, struct lum__wal_r
 
 static enum lum__wal_look decode_commit(const uint8_t *payload, struct lum__wal_record *out)
 {
+    char path[64];
     if (out->payload_bytes < LUM__WAL_COMMIT_BYTES) return LUM__WAL_BAD;
     uint32_t label_bytes = lum__get_u16(payload + 24);
     uint32_t data_synced = lum__get_u32(payload + 20);
     uint32_t extension_bytes = lum__get_u32(payload + 28);
-    if (data_synced > 1 || extension_bytes != 0 || !lum__is_zero(payload + 26, 2) || !lum__is_zero(payload + 32, 8))
+    if (data_synced > 1 || !lum__is_zero(payload + 26, 2) || !lum__is_zero(payload + 32, 8))
         return LUM__WAL_UNSUPPORTED;
-    if (label_bytes > LUM__WAL_LABEL_BYTES_MAX || out->payload_bytes != LUM__WAL_COMMIT_BYTES + label_bytes)
+    uint32_t metadata_at = LUM__WAL_COMMIT_BYTES + label_bytes;
+    if (label_bytes > LUM__WAL_LABEL_BYTES_MAX || extension_bytes > LUM__METADATA_BYTES_MAX ||
+        out->payload_bytes != metadata_at + extension_bytes)
         return LUM__WAL_BAD;
     if (memchr(payload + LUM__WAL_COMMIT_BYTES, 0, label_bytes) != NULL) return LUM__WAL_BAD;
     out->commit.chunk_count = lum__get_u64(payload);
@@ -316,6 +324,11 @@ static enum lum__wal_look decode_commit(const uint8_t *payload, struct lum__wal_
     out->commit.data_synced = data_synced == 1;
     out->commit.label_bytes = (uint8_t)label_bytes;
     memcpy(out->commit.label, payload + LUM__WAL_COMMIT_BYTES, label_bytes);
+    lum__wal_path(out->segment, path);
+    lum_status status = lum__metadata_decode(payload + metadata_at, extension_bytes, path,
+                                             out->offset + LUM__WAL_RECORD_HEADER_BYTES + metadata_at,
+                                             &out->commit.metadata);
+    if (status != LUM_OK) return status == LUM_ERR_UNSUPPORTED ? LUM__WAL_UNSUPPORTED : LUM__WAL_BAD;
     return out->commit.lum_count == out->count ? LUM__WAL_VALID : LUM__WAL_BAD;
 }
 

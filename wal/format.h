@@ -7,6 +7,7 @@
 
 #include "lum/status.h"
 #include "storage/chunk.h"
+#include "storage/metadata.h"
 
 enum {
     LUM__WAL_RECORD_HEADER_BYTES = 96,
@@ -75,6 +76,7 @@ struct lum__wal_record {
             bool data_synced;
             uint8_t label_bytes;
             char label[LUM__WAL_LABEL_BYTES_MAX + 1];
+            struct lum__metadata metadata; /* of a record that was read: lent as the bytes it was read from */
         } commit;
         struct {
             uint64_t successor;

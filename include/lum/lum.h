@@ -209,6 +209,8 @@ typedef struct lum_transaction_data {
     uint64_t chunk_count;
     uint32_t digest;                /* CRC-32C over the LUM checksums in source order: the same for any threads and chunk size */
     const char *label;              /* "" if none; lent during the call */
+    const char *mapping;            /* what lum_load was given; "" if nothing; lent during the call */
+    const char *source_names;       /* likewise */
 } lum_transaction_data;
 /* Calls each() for every committed transaction in commit order; stops at the first status that is not LUM_OK and returns it. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_transactions(lum_store *store,
@@ -314,6 +316,9 @@ typedef struct lum_load_options {
      * and this transaction and all behind it are rolled back; even after LUM_OK the commit may still fail. Called by a worker without any lock
      * held, so it may block; fill() of other workers and on_commit of earlier transactions run beside it. */
     lum_status (*before_commit)(void *context, uint64_t rows_end, lum_commit_note *note);
+    /* Texts for people, stored with every commit of the load and shown by lum_transactions(); NULL for none. Beyond 16 KiB they are cut. */
+    const char *mapping;       /* how columns became fields */
+    const char *source_names;  /* the input files, one a line */
 } lum_load_options;
 #define LUM_LOAD_OPTIONS_INIT { .struct_version = 1 }
 

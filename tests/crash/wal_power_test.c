@@ -218,5 +218,6 @@ int main(void)
         cmocka_unit_test(test_a_disk_that_ignores_file_syncs_is_noticed),
         cmocka_unit_test(test_a_disk_that_ignores_directory_syncs_is_noticed),
     };
+    wal_with_metadata = true;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

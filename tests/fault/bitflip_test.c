@@ -104,6 +104,9 @@ static void add_catalogue(struct reading *reading, const struct lum__catalogue_v
                             transaction->data_synced};
         reading->crc = lum__crc32c(reading->crc, words, sizeof words);
         reading->crc = lum__crc32c(reading->crc, transaction->label, strlen(transaction->label));
+        const struct lum__metadata *metadata = &transaction->metadata;
+        reading->crc = lum__crc32c(reading->crc, metadata->items, metadata->item_bytes);
+        reading->crc = lum__crc32c(reading->crc, metadata->resume, metadata->resume_bytes);
     }
 }
 

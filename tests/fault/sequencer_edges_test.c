@@ -208,6 +208,59 @@ static void a_failed_sync_at_close_is_final(void **state)
     }
 }
 
+/* ---------------------------------------------------------------------------------------------------- long metadata */
+
+struct texts {
+    const char *mapping, *sources;
+    uint64_t seen;
+};
+
+static lum_status compare_texts(void *context, const lum_transaction_data *transaction)
+{
+    struct texts *texts = context;
+    size_t kept = strlen(transaction->mapping) - 3; /* cut, "..." */
+    assert_true(kept > 16000);
+    assert_memory_equal(transaction->mapping, texts->mapping, kept);
+    assert_string_equal(transaction->mapping + kept, "...");
+    assert_string_equal(transaction->source_names, texts->sources);
+    texts->seen++;
+    return LUM_OK;
+}
+
+/* Commits that say as much of themselves as they may, in the smallest log segments: each takes most of one. They come back from the log,
+ * and from a checkpoint. */
+static void the_longest_metadata_fits_the_smallest_segment(void **state)
+{
+    (void)state;
+    static char mapping[40001], sources[16001];
+    memset(mapping, 'm', sizeof mapping - 1);
+    memset(sources, 's', sizeof sources - 1);
+    struct lum__sim *sim = lum__sim_create(5);
+    lum_options options = small_options(LUM_SYNC_COMMIT, 0);
+    lum_store *store = open_on(sim, &options);
+    struct lum_test_source context;
+    lum_source source;
+    lum_load_report report = LUM_LOAD_REPORT_INIT;
+    lum_load_options load = LUM_LOAD_OPTIONS_INIT;
+    load.mapping = mapping;
+    load.source_names = sources;
+    load.commit_every = 100;
+    lum_test_source_init(&context, 0, 1000, &source);
+    assert_int_equal(lum_load(store, &source, &load, &report), LUM_OK);
+    assert_int_equal(report.commit_count, 10);
+    lum__sim_kill(sim, 1);
+    (void)lum_close(store);
+    for (int round = 0; round < 2; round++) { /* from the log, then from the checkpoint that closing took */
+        store = open_on(sim, &options);
+        struct texts texts = {.mapping = mapping, .sources = sources};
+        assert_int_equal(lum_transactions(store, compare_texts, &texts), LUM_OK);
+        assert_int_equal(texts.seen, 10);
+        assert_int_equal(rows_there(store), 1000);
+        assert_int_equal(lum_close(store), LUM_OK);
+    }
+    lum__sim_destroy(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_lone_commit_is_covered_by_a_watermark),
         cmocka_unit_test(a_log_without_room_inside_a_batch_acknowledges_nothing),
         cmocka_unit_test(a_failed_sync_at_close_is_final),
+        cmocka_unit_test(the_longest_metadata_fits_the_smallest_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

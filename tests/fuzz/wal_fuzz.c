@@ -69,6 +69,7 @@ static void make_base(void)
     struct lum__wal_evidence end;
     base = lum__sim_create(7);
     wal_script_init(&script, 7);
+    wal_with_metadata = true;
     script.segment_bytes = SEGMENT_BYTES;
     script.batch_bytes_max = 8192;
     DEMAND(lum__sim_open(base, false, &fs) == LUM_OK);

@@ -82,7 +82,17 @@ static void fill_checkpoint(struct lum__checkpoint *checkpoint, struct lum__open
     memcpy(checkpoint->store_id, store_id, 16);
 }
 
-static struct lum__catalogue *build_catalogue(void)
+/* Extensions (3.5): a mapping, file names, an item of a kind that nobody knows yet, and a resume point. */
+static const uint8_t items[] = "\x01\0\0\0\x0d\0\0\0id=a x=b*1000"
+                               "\x02\0\0\0\x0b\0\0\0a.csv\nb.csv"
+                               "\x4d\0\0\0\x03\0\0\0\x01\x02\x03";
+static const struct lum__metadata metadata[2] = {
+    {.items = items, .item_bytes = sizeof items - 1, .resume = (const uint8_t *)"row 60", .resume_bytes = 6},
+    {.items = items, .item_bytes = sizeof items - 1, .resume = (const uint8_t *)"end", .resume_bytes = 3},
+};
+
+/* with_metadata: the transaction has extensions, and an empty one behind it all of them but the resume point. */
+static struct lum__catalogue *build_catalogue(bool with_metadata)
 {
     struct lum__catalogue *catalogue;
     struct lum__chunk_entry chunk;
@@ -95,16 +105,24 @@ static struct lum__catalogue *build_catalogue(void)
                                            .digest = chunk.lum_digest,
                                            .data_synced = true,
                                            .label = "demo"};
+    struct lum__transaction empty = {.transaction_id = TRANSACTION + 5,
+                                     .commit_sequence = 4,
+                                     .commit_timestamp = NOON + 4000000000u,
+                                     .data_synced = true,
+                                     .label = "demo",
+                                     .metadata = metadata[1]};
+    if (with_metadata) transaction.metadata = metadata[0];
     assert_int_equal(lum__catalogue_create(&catalogue), LUM_OK);
     assert_int_equal(lum__catalogue_commit(catalogue, &transaction, &chunk, 1), LUM_OK);
+    if (with_metadata) assert_int_equal(lum__catalogue_commit(catalogue, &empty, NULL, 0), LUM_OK);
     return catalogue;
 }
 
-static uint8_t *build_checkpoint(size_t *byte_count)
+static uint8_t *build_checkpoint(bool with_metadata, size_t *byte_count)
 {
     struct lum__sim *sim = lum__sim_create(1);
     struct lum__fs *fs;
-    struct lum__catalogue *catalogue = build_catalogue();
+    struct lum__catalogue *catalogue = build_catalogue(with_metadata);
     struct lum__checkpoint checkpoint;
     struct lum__open_transaction open;
     struct lum__chunk_entry open_chunk;
@@ -173,6 +191,9 @@ static uint8_t *read_golden(const char *path, size_t *byte_count)
     return bytes;
 }
 
+static const char *const checkpoint_paths[] = {"tests/golden/checkpoint.hex",
+                                               "tests/golden/checkpoint_extensions.hex"};
+
 static void test_golden_bytes_are_written(void **state)
 {
     (void)state;
@@ -183,13 +204,15 @@ static void test_golden_bytes_are_written(void **state)
     free(golden);
     free(written);
 
-    uint8_t *bytes = build_checkpoint(&byte_count);
-    golden = read_text("tests/golden/checkpoint.hex");
-    written = hex_of(bytes, byte_count);
-    assert_string_equal(written, golden);
-    free(bytes);
-    free(golden);
-    free(written);
+    for (int with_metadata = 0; with_metadata < 2; with_metadata++) {
+        uint8_t *bytes = build_checkpoint(with_metadata, &byte_count);
+        golden = read_text(checkpoint_paths[with_metadata]);
+        written = hex_of(bytes, byte_count);
+        assert_string_equal(written, golden);
+        free(bytes);
+        free(golden);
+        free(written);
+    }
 }
 
 static void test_golden_chunk_is_read(void **state)
@@ -218,17 +241,16 @@ static void test_golden_chunk_is_read(void **state)
     free(bytes);
 }
 
-static void test_golden_checkpoint_is_read(void **state)
+static void expect_golden_checkpoint_is_read(bool with_metadata)
 {
-    (void)state;
     struct lum__sim *sim = lum__sim_create(1);
     struct lum__fs *fs;
-    struct lum__catalogue *catalogue, *wanted_catalogue = build_catalogue();
+    struct lum__catalogue *catalogue, *wanted_catalogue = build_catalogue(with_metadata);
     struct lum__checkpoint checkpoint, wanted;
     struct lum__open_transaction open;
     struct lum__chunk_entry open_chunk;
     size_t byte_count;
-    uint8_t *bytes = read_golden("tests/golden/checkpoint.hex", &byte_count);
+    uint8_t *bytes = read_golden(checkpoint_paths[with_metadata], &byte_count);
 
     assert_int_equal(lum__sim_open(sim, false, &fs), LUM_OK);
     assert_int_equal(lum__fs_replace(fs, "checkpoint-1", bytes, byte_count), LUM_OK);
@@ -250,6 +272,12 @@ static void test_golden_checkpoint_is_read(void **state)
     assert_int_equal(a->transactions[0].commit_timestamp, b->transactions[0].commit_timestamp);
     assert_true(a->transactions[0].data_synced);
     assert_string_equal(a->transactions[0].label, "demo");
+    assert_int_equal(a->transaction_count, with_metadata ? 2 : 1);
+    if (with_metadata) {
+        for (int index = 0; index < 2; index++)
+            assert_true(lum__metadata_is_same(&a->transactions[index].metadata, &metadata[index]));
+        assert_ptr_equal(a->transactions[0].metadata.items, a->transactions[1].metadata.items); /* kept once */
+    }
     lum__catalogue_unpin(catalogue, a);
     lum__catalogue_unpin(wanted_catalogue, b);
     lum__checkpoint_fini(&checkpoint);
@@ -258,6 +286,13 @@ static void test_golden_checkpoint_is_read(void **state)
     lum__fs_close(fs);
     lum__sim_destroy(sim);
     free(bytes);
+}
+
+static void test_golden_checkpoint_is_read(void **state)
+{
+    (void)state;
+    expect_golden_checkpoint_is_read(false);
+    expect_golden_checkpoint_is_read(true);
 }
 
 static void expect_in_document(const char *path, unsigned long end)
@@ -275,7 +310,8 @@ static void test_document_shows_the_golden_bytes(void **state)
 {
     (void)state;
     expect_in_document("tests/golden/chunk.hex", FIRST_PAGE);
-    expect_in_document("tests/golden/checkpoint.hex", FILE_BYTES_MAX);
+    expect_in_document(checkpoint_paths[0], FILE_BYTES_MAX);
+    expect_in_document(checkpoint_paths[1], FILE_BYTES_MAX);
 }
 
 int main(int argument_count, char **arguments)
@@ -285,7 +321,7 @@ int main(int argument_count, char **arguments)
         size_t byte_count;
         char *text = strcmp(arguments[2], "chunk") == 0 ? hex_of(build_chunk(&entry), 4096) : NULL;
         if (text == NULL) {
-            uint8_t *bytes = build_checkpoint(&byte_count);
+            uint8_t *bytes = build_checkpoint(strcmp(arguments[2], "checkpoint_extensions") == 0, &byte_count);
             text = hex_of(bytes, byte_count);
             free(bytes);
         }

@@ -1,6 +1,7 @@
 /* Proves that the bytes of a log segment have not changed: the worked example of docs/format.md (section 3.4), which is
  * tests/golden/log_segment.hex, is what the encoder writes today, is read back field by field, and stands in the
- * document word for word. `golden_log_segment_test --write` prints the example. */
+ * document word for word; and so for the same segment with extensions (3.5). `golden_log_segment_test --write` prints
+ * the example, `--write extensions` the other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +29,13 @@ static const struct lum__wal_segment segment = {
     .first_sequence = 1,
     .segment_bytes = SEGMENT_BYTES,
 };
+
+/* Extensions (3.5): a mapping, file names, an item of a kind that nobody knows yet, and a resume point. */
+static const uint8_t items[] = "\x01\0\0\0\x0d\0\0\0id=a x=b*1000"
+                               "\x02\0\0\0\x0b\0\0\0a.csv\nb.csv"
+                               "\x4d\0\0\0\x03\0\0\0\x01\x02\x03";
+static const struct lum__metadata metadata = {
+    .items = items, .item_bytes = sizeof items - 1, .resume = (const uint8_t *)"row 100", .resume_bytes = 7};
 
 /* Three batches: a transaction of one chunk; a watermark, written before the log went to sleep; the seal. */
 static void fill_records(struct lum__wal_record records[RECORD_COUNT])
@@ -83,12 +91,14 @@ static void fill_records(struct lum__wal_record records[RECORD_COUNT])
     }
 }
 
-static void build(uint8_t bytes[SEGMENT_BYTES])
+/* with_metadata: the commit has extensions. */
+static void build(uint8_t bytes[SEGMENT_BYTES], bool with_metadata)
 {
     struct lum__wal_record records[RECORD_COUNT];
     memset(bytes, 0, SEGMENT_BYTES);
     lum__wal_segment_encode(&segment, bytes);
     fill_records(records);
+    if (with_metadata) records[2].commit.metadata = metadata;
     for (int i = 0; i < RECORD_COUNT; i++)
         lum__wal_record_encode(&records[i], segment.store_id, SALT, bytes + records[i].offset);
 }
@@ -128,14 +138,18 @@ static char *read_text(const char *path)
     return text;
 }
 
+static const char *const paths[] = {"tests/golden/log_segment.hex", "tests/golden/log_segment_extensions.hex"};
+
 static void test_encoder_writes_the_golden_bytes(void **state)
 {
     (void)state;
     static uint8_t bytes[SEGMENT_BYTES];
-    char *golden = read_text("tests/golden/log_segment.hex");
-    build(bytes);
-    assert_string_equal(hex_of(bytes), golden);
-    free(golden);
+    for (int with_metadata = 0; with_metadata < 2; with_metadata++) {
+        char *golden = read_text(paths[with_metadata]);
+        build(bytes, with_metadata);
+        assert_string_equal(hex_of(bytes), golden);
+        free(golden);
+    }
 }
 
 static void parse(const char *text, uint8_t bytes[SEGMENT_BYTES])
@@ -151,13 +165,12 @@ static void parse(const char *text, uint8_t bytes[SEGMENT_BYTES])
     }
 }
 
-static void test_golden_bytes_are_read(void **state)
+static void expect_golden_is_read(bool with_metadata)
 {
-    (void)state;
     static uint8_t bytes[SEGMENT_BYTES];
     struct lum__wal_segment header;
     struct lum__wal_record wanted[RECORD_COUNT];
-    char *golden = read_text("tests/golden/log_segment.hex");
+    char *golden = read_text(paths[with_metadata]);
     parse(golden, bytes);
     free(golden);
     assert_int_equal(lum__wal_segment_decode(bytes, segment.store_id, 1, "wal/1.wal", &header), LUM_OK);
@@ -173,16 +186,26 @@ static void test_golden_bytes_are_read(void **state)
             LUM__WAL_VALID);
         wanted[i].header_crc = record.header_crc; /* checked by the byte comparison above */
         wanted[i].payload_bytes = record.payload_bytes;
+        if (i == 2 && with_metadata) {
+            assert_true(lum__metadata_is_same(&record.commit.metadata, &metadata));
+            wanted[i].commit.metadata = record.commit.metadata;
+        }
         assert_memory_equal(&record, &wanted[i], sizeof record);
         offset = lum__wal_record_end(&record);
     }
     assert_int_equal(offset, SEGMENT_BYTES);
 }
 
-static void test_document_shows_the_golden_bytes(void **state)
+static void test_golden_bytes_are_read(void **state)
 {
     (void)state;
-    char *golden = read_text("tests/golden/log_segment.hex");
+    expect_golden_is_read(false);
+    expect_golden_is_read(true);
+}
+
+static void expect_in_document(const char *path)
+{
+    char *golden = read_text(path);
     char *document = read_text("docs/format.md");
     for (char *line = strtok(golden, "\n"); line != NULL; line = strtok(NULL, "\n")) {
         if (strstr(document, line) == NULL) fail_msg("docs/format.md lacks the line: %s", line);
@@ -191,11 +214,18 @@ static void test_document_shows_the_golden_bytes(void **state)
     free(document);
 }
 
+static void test_document_shows_the_golden_bytes(void **state)
+{
+    (void)state;
+    expect_in_document(paths[0]);
+    expect_in_document(paths[1]);
+}
+
 int main(int argument_count, char **arguments)
 {
     if (argument_count > 1 && strcmp(arguments[1], "--write") == 0) {
         static uint8_t bytes[SEGMENT_BYTES];
-        build(bytes);
+        build(bytes, argument_count > 2);
         fputs(hex_of(bytes), stdout);
         return 0;
     }

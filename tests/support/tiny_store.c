@@ -45,6 +45,22 @@ uint32_t tiny_digest(const struct tiny_load *load)
     return digest;
 }
 
+/* None; items; items and a resume point; a resume point alone. */
+void tiny_metadata(uint64_t number, struct lum__metadata *out)
+{
+    static const uint8_t items[] = "\x01\0\0\0\x04\0\0\0id=a\x02\0\0\0\x05\0\0\0a.csv";
+    static const uint8_t resume[] = "resume at 1234567";
+    *out = (struct lum__metadata){0};
+    if (number % 4 == 1 || number % 4 == 2) {
+        out->items = items;
+        out->item_bytes = sizeof items - 1;
+    }
+    if (number % 4 >= 2) {
+        out->resume = resume;
+        out->resume_bytes = 10 + number % 7;
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------------ open and close
  */
 
@@ -196,6 +212,7 @@ lum_status tiny_commit(struct tiny *tiny, const struct tiny_load *load, bool *wr
     record.commit.data_synced = load->data_synced;
     record.commit.label_bytes =
         (uint8_t)snprintf(record.commit.label, sizeof record.commit.label, "t%llu", (unsigned long long)load->number);
+    tiny_metadata(load->number, &record.commit.metadata);
     append(tiny, &record);
     LUM_TRY(lum__wal_write(tiny->parts.writer));
     *written = true;
@@ -207,7 +224,8 @@ lum_status tiny_commit(struct tiny *tiny, const struct tiny_load *load, bool *wr
                                            .chunk_count = load->chunk_count,
                                            .digest = record.commit.digest,
                                            .data_synced = load->data_synced,
-                                           .label = record.commit.label};
+                                           .label = record.commit.label,
+                                           .metadata = record.commit.metadata};
     return lum__catalogue_commit(tiny->parts.catalogue, &transaction, chunks, load->chunk_count);
 }
 
@@ -324,9 +342,12 @@ int64_t tiny_check(struct tiny *tiny, const struct tiny_load *loads, size_t load
         const struct lum__transaction *transaction = &version->transactions[i];
         char label[32];
         snprintf(label, sizeof label, "t%llu", (unsigned long long)loads[i].number);
-        if (strcmp(transaction->label, label) != 0 || transaction->digest != tiny_digest(&loads[i])) {
-            snprintf(why, 256, "transaction %lld is \"%s\" instead of \"%s\", or has another digest", (long long)i,
-                     transaction->label, label);
+        struct lum__metadata metadata;
+        tiny_metadata(loads[i].number, &metadata);
+        if (strcmp(transaction->label, label) != 0 || transaction->digest != tiny_digest(&loads[i]) ||
+            !lum__metadata_is_same(&transaction->metadata, &metadata)) {
+            snprintf(why, 256, "transaction %lld is \"%s\" instead of \"%s\", or has another digest or metadata",
+                     (long long)i, transaction->label, label);
             count = -1;
         }
     }

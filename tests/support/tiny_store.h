@@ -34,6 +34,8 @@ struct tiny_load {
 /* Row `row` of transaction `number`. Over a few numbers with some hundred rows each, every encoding of pages is used.
  */
 void tiny_row(uint64_t number, uint64_t row, lum_t *out);
+/* What the commit of transaction `number` says besides. */
+void tiny_metadata(uint64_t number, struct lum__metadata *out);
 /* The digest that tiny_load must give. */
 uint32_t tiny_digest(const struct tiny_load *load);
 

@@ -11,6 +11,9 @@
 
 const uint8_t wal_store_id[16] = {7, 6, 5, 4, 3, 2, 1, 0, 8, 9, 10, 11, 12, 13, 14, 15};
 
+bool wal_with_metadata;
+static const uint8_t resume[6000] = "any bytes, and many zeros";
+
 static void make_chunk(uint64_t random, struct lum__wal_record *out)
 {
     out->count = 1 + random % 4096;
@@ -64,6 +67,10 @@ void wal_make_record(uint64_t sequence, uint32_t generation, struct lum__wal_rec
         out->commit.data_synced = (random & 64) != 0;
         out->commit.label_bytes = (uint8_t)(random >> 8);
         for (uint32_t i = 0; i < out->commit.label_bytes; i++) out->commit.label[i] = (char)('a' + (random + i) % 26);
+        if (wal_with_metadata && (random & 128) != 0) { /* some so long that the record takes two blocks */
+            out->commit.metadata.resume = resume;
+            out->commit.metadata.resume_bytes = 1 + (uint32_t)(random >> 40) % (uint32_t)sizeof resume;
+        }
     }
 }
 
@@ -75,7 +82,12 @@ static bool is_same(const struct lum__wal_record *record, uint32_t generation)
         return false;
     switch (wanted.type) {
     case LUM__WAL_CHUNK: return memcmp(&record->chunk, &wanted.chunk, sizeof wanted.chunk) == 0;
-    case LUM__WAL_COMMIT: return memcmp(&record->commit, &wanted.commit, sizeof wanted.commit) == 0;
+    case LUM__WAL_COMMIT: {
+        struct lum__wal_record seen = *record;
+        if (!lum__metadata_is_same(&record->commit.metadata, &wanted.commit.metadata)) return false;
+        seen.commit.metadata = wanted.commit.metadata;
+        return memcmp(&seen.commit, &wanted.commit, sizeof wanted.commit) == 0;
+    }
     case LUM__WAL_CHECKPOINT: return memcmp(&record->checkpoint, &wanted.checkpoint, sizeof wanted.checkpoint) == 0;
     default: return true;
     }
@@ -147,7 +159,7 @@ static lum_status append_one(struct wal_script *script, struct lum__wal_writer *
         LUM_TRY(lum__wal_write(writer));
         /* The seal's write may fail and yet reach the disk, so its number counts as handed out. */
         script->appended = lum__wal_next_sequence(writer);
-        LUM_TRY(lum__wal_reserve(writer, 0));
+        LUM_TRY(lum__wal_reserve(writer, lum__wal_record_bytes(&record)));
         note(script, writer);
     }
 }

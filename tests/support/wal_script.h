@@ -13,6 +13,9 @@
 
 extern const uint8_t wal_store_id[16];
 
+/* Set by a test that wants commits with extensions among the records, some longer than a block. */
+extern bool wal_with_metadata;
+
 /* The caller's part of the record that a script appends as `sequence` in its `generation`-th life. */
 void wal_make_record(uint64_t sequence, uint32_t generation, struct lum__wal_record *out);
 

@@ -153,6 +153,39 @@ static void test_labels(void **state)
     lum__catalogue_destroy(catalogue);
 }
 
+/* Commits of two loads that alternate, each with its items in all commits and a resume point of its own in each. */
+static void test_metadata_is_copied_once(void **state)
+{
+    (void)state;
+    struct lum__catalogue *catalogue;
+    uint8_t items[2][12] = {"\x01\0\0\0\x04\0\0\0id=", "\x02\0\0\0\x04\0\0\0a.c"};
+    char resume[24];
+
+    assert_int_equal(lum__catalogue_create(&catalogue), LUM_OK);
+    for (uint64_t index = 1; index <= 100; index++) {
+        struct lum__transaction transaction = make_transaction(index, index * 2, NULL, 0);
+        transaction.label = index % 2 == 0 ? "even" : "odd";
+        transaction.metadata.items = items[index % 2];
+        transaction.metadata.item_bytes = sizeof items[0];
+        transaction.metadata.resume_bytes = (uint32_t)snprintf(resume, sizeof resume, "r%d", (int)index);
+        transaction.metadata.resume = (const uint8_t *)resume;
+        assert_int_equal(lum__catalogue_commit(catalogue, &transaction, NULL, 0), LUM_OK);
+    }
+    const struct lum__catalogue_version *version = lum__catalogue_pin(catalogue);
+    for (size_t index = 0; index < 100; index++) {
+        const struct lum__metadata *metadata = &version->transactions[index].metadata;
+        assert_memory_equal(metadata->items, items[(index + 1) % 2], sizeof items[0]);
+        assert_ptr_not_equal(metadata->items, items[(index + 1) % 2]);
+        assert_ptr_equal(metadata->items, version->transactions[index % 2].metadata.items);
+        assert_int_equal(metadata->resume_bytes, snprintf(resume, sizeof resume, "r%d", (int)index + 1));
+        assert_memory_equal(metadata->resume, resume, metadata->resume_bytes);
+    }
+    const struct lum__metadata *newest = &lum__catalogue_find_label(catalogue, "odd")->metadata;
+    assert_true(lum__metadata_is_same(newest, &version->transactions[98].metadata));
+    lum__catalogue_unpin(catalogue, version);
+    lum__catalogue_destroy(catalogue);
+}
+
 static void test_many_small_commits(void **state)
 {
     (void)state;
@@ -231,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_commit_and_order),
         cmocka_unit_test(test_refusals_leave_no_trace),
         cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_metadata_is_copied_once),
         cmocka_unit_test(test_many_small_commits),
         cmocka_unit_test(test_pins_beside_commits),
     };

@@ -51,6 +51,13 @@ static void commit(struct lum__catalogue *catalogue, uint64_t transaction_id, ui
                                            .data_synced = sequence % 2 == 0,
                                            .label = label};
 
+    char resume[24];
+    if (sequence % 10 == 0 || sequence > 100) { /* all items the same, each resume point another */
+        transaction.metadata.items = (const uint8_t *)"\x01\0\0\0\x04\0\0\0id=a";
+        transaction.metadata.item_bytes = 12;
+        transaction.metadata.resume_bytes = (uint32_t)snprintf(resume, sizeof resume, "r%d", (int)sequence);
+        transaction.metadata.resume = (const uint8_t *)resume;
+    }
     for (size_t index = 0; index < chunk_count; index++) {
         chunks[index] = make_chunk(transaction_id, index * 2, place + index);
         transaction.lum_count += chunks[index].row_count;
@@ -133,6 +140,7 @@ static void expect_same_version(struct lum__catalogue *expected, struct lum__cat
         assert_int_equal(left->digest, right->digest);
         assert_int_equal(left->data_synced, right->data_synced);
         assert_string_equal(left->label, right->label);
+        assert_true(lum__metadata_is_same(&left->metadata, &right->metadata));
     }
     assert_int_equal(a->lum_count, b->lum_count);
     assert_int_equal(a->data_bytes, b->data_bytes);
@@ -214,13 +222,15 @@ static void test_empty_and_large(void **state)
 
 /* ---- the conditions */
 
-enum { /* places in the file; the fixture has 5 chunks, 3 transactions, 2 open ones with 3 chunks, and labels */
+enum { /* places in the file; the fixture has 5 chunks, 3 transactions, 2 open ones with 3 chunks, labels, and metadata of
+          two transactions, of which the second inherits 12 bytes */
        AT_CHUNKS = 4096,
        AT_TRANSACTIONS = AT_CHUNKS + 5 * 128,
        AT_OPEN = AT_TRANSACTIONS + 3 * 64,
        AT_OPEN_CHUNKS = AT_OPEN + 2 * 64,
        AT_LABELS = AT_OPEN_CHUNKS + 3 * 128,
-       FILE_BYTES = AT_LABELS + 11,
+       AT_METADATA = AT_LABELS + 11,
+       FILE_BYTES = AT_METADATA + 12 + 8 + 3 + 8 + 3,
 };
 
 struct forgery {
@@ -238,6 +248,8 @@ static const struct forgery forgeries[] = {
     {LUM__CHECKPOINT_OPEN_COUNT, 8, 3, LUM_ERR_CORRUPT, 7},
     {LUM__CHECKPOINT_OPEN_CHUNK_COUNT, 8, 2, LUM_ERR_CORRUPT, 7},
     {LUM__CHECKPOINT_LABEL_BYTES, 8, 10, LUM_ERR_CORRUPT, 7},
+    {LUM__CHECKPOINT_METADATA_BYTES, 8, 33, LUM_ERR_CORRUPT, 7},
+    {LUM__CHECKPOINT_METADATA_BYTES, 8, UINT64_MAX, LUM_ERR_CORRUPT, 7},
     {LUM__CHECKPOINT_FOLD_SEQUENCE, 8, 39, LUM_ERR_UNSUPPORTED, 9},
     {LUM__CHECKPOINT_ZERO_1, 4, 1, LUM_ERR_UNSUPPORTED, 9},
     {LUM__CHECKPOINT_ZERO_2, 4, 1, LUM_ERR_UNSUPPORTED, 9},
@@ -263,6 +275,8 @@ static const struct forgery forgeries[] = {
     {AT_OPEN + LUM__TRANSACTION_COMMIT_SEQUENCE, 8, 5, LUM_ERR_CORRUPT, 10},
     {AT_OPEN + LUM__TRANSACTION_LUM_COUNT, 8, 5, LUM_ERR_CORRUPT, 10},
     {AT_OPEN + LUM__TRANSACTION_LABEL_BYTES, 2, 1, LUM_ERR_CORRUPT, 11},
+    {AT_OPEN + LUM__TRANSACTION_METADATA_BYTES, 4, 1, LUM_ERR_CORRUPT, 10},
+    {AT_OPEN + LUM__TRANSACTION_METADATA_INHERITED, 4, 1, LUM_ERR_CORRUPT, 10},
     {AT_OPEN_CHUNKS + 40, 8, 105, LUM_ERR_CORRUPT, 10},
     {AT_OPEN_CHUNKS + 48, 8, 1, LUM_ERR_CORRUPT, 10},
     {AT_TRANSACTIONS + LUM__TRANSACTION_LUM_COUNT, 8, 302, LUM_ERR_CORRUPT, 11},
@@ -275,6 +289,18 @@ static const struct forgery forgeries[] = {
     {AT_OPEN + 64 + LUM__TRANSACTION_CHUNK_COUNT, 8, 0, LUM_ERR_CORRUPT, 11},
     {LUM__CHECKPOINT_LUM_COUNT, 8, 1, LUM_ERR_CORRUPT, 11},
     {LUM__CHECKPOINT_DIGEST, 4, 1, LUM_ERR_CORRUPT, 11},
+    {AT_TRANSACTIONS + 64 + LUM__TRANSACTION_METADATA_BYTES, 4, 0, LUM_ERR_CORRUPT, 11}, /* and some are left */
+    {AT_TRANSACTIONS + LUM__TRANSACTION_METADATA_BYTES, 4, 24, LUM_ERR_CORRUPT, 1},      /* 3.5: not whole items */
+    {AT_TRANSACTIONS + 64 + LUM__TRANSACTION_METADATA_INHERITED, 4, 11, LUM_ERR_CORRUPT, 1},
+    {AT_METADATA, 2, 0x8001, LUM_ERR_UNSUPPORTED, 2}, /* 3.5: a kind that must be known */
+    {AT_METADATA, 2, 0, LUM_ERR_CORRUPT, 3},          /* 3.5: no kind */
+    {AT_METADATA + 8, 2, 0, LUM_ERR_CORRUPT, 4},      /* 3.5: a NUL */
+    {AT_TRANSACTIONS + LUM__TRANSACTION_METADATA_BYTES, 4, 65537, LUM_ERR_CORRUPT, 13},
+    {AT_TRANSACTIONS + LUM__TRANSACTION_METADATA_BYTES, 4, UINT32_MAX, LUM_ERR_CORRUPT, 13},
+    {AT_TRANSACTIONS + LUM__TRANSACTION_METADATA_BYTES, 4, 35, LUM_ERR_CORRUPT, 13},     /* more than there are */
+    {AT_TRANSACTIONS + LUM__TRANSACTION_METADATA_INHERITED, 4, 1, LUM_ERR_CORRUPT, 13},  /* of none before */
+    {AT_TRANSACTIONS + 64 + LUM__TRANSACTION_METADATA_INHERITED, 4, 24, LUM_ERR_CORRUPT, 13},
+    {AT_TRANSACTIONS + 64 + LUM__TRANSACTION_METADATA_INHERITED, 4, UINT32_MAX, LUM_ERR_CORRUPT, 13},
     {AT_CHUNKS + 128 + 8, 8, 4096, LUM_ERR_CORRUPT, 12},  /* over the first chunk */
     {AT_OPEN_CHUNKS + 8, 8, 8192, LUM_ERR_CORRUPT, 12},   /* an open one over a committed one */
     {AT_CHUNKS + 128 + 16, 4, 8192, LUM_ERR_CORRUPT, 12}, /* into the next one */

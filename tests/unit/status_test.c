@@ -21,7 +21,9 @@ static void fail_keeps_the_whole_story(void **state)
     assert_int_equal(error->offset, 8192);
     assert_int_equal(error->condition, 7);
     assert_string_equal(error->message, "page 3 is damaged");
-    assert_string_equal(error->where_file, "tests/unit/status_test.c");
+    const char *tail = strstr(error->where_file, "tests/unit/status_test.c"); /* a compiler cache may put ../ before it */
+    assert_non_null(tail);
+    assert_string_equal(tail, "tests/unit/status_test.c");
     assert_true(error->where_line > 0);
 
     lum__error_clear();

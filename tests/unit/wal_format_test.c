@@ -32,6 +32,14 @@ static const struct lum__wal_segment segment = {
     .segment_bytes = 65536,
 };
 
+static bool with_metadata; /* of the sample commit */
+static const struct lum__metadata no_metadata, some_metadata = {
+    .items = (const uint8_t *)"\x01\0\0\0\x04\0\0\0id=a",
+    .item_bytes = 12,
+    .resume = (const uint8_t *)"row 9",
+    .resume_bytes = 5,
+};
+
 /* A record of each type that this version writes, at AT of the segment, alone in its batch. */
 static struct lum__wal_record sample(enum lum__wal_type type)
 {
@@ -73,6 +81,7 @@ static struct lum__wal_record sample(enum lum__wal_type type)
         record.commit.data_synced = true;
         record.commit.label_bytes = 5;
         memcpy(record.commit.label, "daily", 5);
+        record.commit.metadata = with_metadata ? some_metadata : no_metadata;
         break;
     case LUM__WAL_ROLLBACK: record.count = 2; break;
     case LUM__WAL_SEAL:
@@ -133,9 +142,8 @@ static void expect_at(int line, enum lum__wal_look wanted, uint32_t wanted_condi
 }
 #define expect(wanted, wanted_condition) expect_at(__LINE__, wanted, wanted_condition)
 
-static void test_round_trip(void **state)
+static void expect_round_trips(void)
 {
-    (void)state;
     for (int i = 0; i < TYPE_COUNT; i++) {
         struct lum__wal_record in = sample(types[i]);
         struct lum__wal_record out;
@@ -157,6 +165,7 @@ static void test_round_trip(void **state)
             assert_true(out.commit.chunk_count == 3 && out.commit.lum_count == 123456 && out.commit.data_synced);
             assert_int_equal(out.commit.digest, 0xfeedbeef);
             assert_string_equal(out.commit.label, "daily");
+            assert_true(lum__metadata_is_same(&out.commit.metadata, &in.commit.metadata));
             break;
         case LUM__WAL_SEAL: assert_true(out.seal.successor == 8 && out.seal.successor_salt == 0x01020304); break;
         case LUM__WAL_CHECKPOINT:
@@ -166,6 +175,15 @@ static void test_round_trip(void **state)
         default: break;
         }
     }
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    expect_round_trips();
+    with_metadata = true;
+    expect_round_trips();
+    with_metadata = false;
 }
 
 static void test_blank_block(void **state)
@@ -300,7 +318,8 @@ static void test_condition_9_form(void **state)
         {LUM__WAL_COMMIT, 96 + 42, 0, LUM__WAL_BAD},      /* NUL in the label */
         {LUM__WAL_COMMIT, 96 + 20, 2, LUM__WAL_UNSUPPORTED},
         {LUM__WAL_COMMIT, 96 + 26, 1, LUM__WAL_UNSUPPORTED},
-        {LUM__WAL_COMMIT, 96 + 28, 8, LUM__WAL_UNSUPPORTED}, /* extensions */
+        {LUM__WAL_COMMIT, 96 + 28, 8, LUM__WAL_BAD}, /* extensions that are not there */
+        {LUM__WAL_COMMIT, 96 + 30, 1, LUM__WAL_BAD},
         {LUM__WAL_COMMIT, 96 + 32, 1, LUM__WAL_UNSUPPORTED},
         {LUM__WAL_SEAL, 96 + 0, 9, LUM__WAL_BAD}, /* count is not the payload's */
         {LUM__WAL_SEAL, 40, 8, LUM__WAL_BAD},
@@ -323,6 +342,21 @@ static void test_condition_9_form(void **state)
         if (seen != changes[i].look || condition != 9)
             fail_msg("change %zu: look %d, condition %u", i, (int)seen, condition);
     }
+    /* Extensions: what else may be wrong with them is metadata_test.c's. */
+    static const struct form_change of_metadata[] = {
+        {LUM__WAL_COMMIT, 96 + 28, 24, LUM__WAL_BAD},           /* fewer than there are */
+        {LUM__WAL_COMMIT, 96 + 45 + 4, 5, LUM__WAL_BAD},        /* an item longer than it is */
+        {LUM__WAL_COMMIT, 96 + 45 + 1, 0x80, LUM__WAL_UNSUPPORTED}, /* a kind that must be known */
+        {LUM__WAL_COMMIT, 96 + 45 + 2, 1, LUM__WAL_UNSUPPORTED},
+    };
+    with_metadata = true;
+    for (size_t i = 0; i < sizeof of_metadata / sizeof *of_metadata; i++) {
+        place(LUM__WAL_COMMIT);
+        bytes[of_metadata[i].at] = of_metadata[i].value;
+        mend();
+        expect(of_metadata[i].look, 9);
+    }
+    with_metadata = false;
     /* A transaction's record without a transaction. */
     static const enum lum__wal_type of_transaction[] = {LUM__WAL_BEGIN, LUM__WAL_CHUNK, LUM__WAL_COMMIT,
                                                         LUM__WAL_ROLLBACK};
@@ -363,8 +397,9 @@ static void test_condition_10_batch_padding(void **state)
 static void test_every_bit_of_a_record(void **state)
 {
     (void)state;
-    for (int i = 0; i < TYPE_COUNT; i++) {
-        place(types[i]);
+    for (int i = 0; i <= TYPE_COUNT; i++) { /* the last: a commit with extensions */
+        with_metadata = i == TYPE_COUNT;
+        place(with_metadata ? LUM__WAL_COMMIT : types[i]);
         for (uint32_t bit = 0; bit < 4096 * 8; bit++) {
             uint32_t condition;
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -374,6 +409,7 @@ static void test_every_bit_of_a_record(void **state)
         }
         expect(LUM__WAL_VALID, 0);
     }
+    with_metadata = false;
 }
 
 static void test_mark_last(void **state)
