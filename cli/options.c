@@ -275,15 +275,23 @@ static const struct lum__option *find_option(const struct lum__command *command,
     return NULL;
 }
 
-static int refuse_unknown(const struct lum__command *command, const char *word)
+size_t lum__options_visible(const struct lum__command *command, const struct lum__option *out[LUM__OPTIONS_MAX])
 {
-    const char *names[128];
     size_t count = 0;
     for (const struct lum__option *const *table = command->tables; *table; table++) {
-        for (const struct lum__option *option = *table; option->name && count < 127; option++) {
-            if (!option->is_hidden) names[count++] = option->name;
+        for (const struct lum__option *option = *table; option->name && count < LUM__OPTIONS_MAX; option++) {
+            if (!option->is_hidden) out[count++] = option;
         }
     }
+    return count;
+}
+
+static int refuse_unknown(const struct lum__command *command, const char *word)
+{
+    const struct lum__option *options[LUM__OPTIONS_MAX];
+    const char *names[LUM__OPTIONS_MAX + 1];
+    size_t count = lum__options_visible(command, options);
+    for (size_t i = 0; i < count; i++) names[i] = options[i]->name;
     names[count] = NULL;
     char remedy[64], name[48];
     snprintf(remedy, sizeof remedy, "lum %s --help lists its options", command->name);
@@ -368,58 +376,4 @@ int lum__options_parse(const struct lum__command *command, int argument_count, c
         if (exit_code != 0) return exit_code;
     }
     return check_positional(command, arguments);
-}
-
-/* ----------------------------------------------------------------------------------------------------- help */
-
-enum { HELP_COLUMN = 26, HELP_WIDTH = 100 };
-
-/* Text wrapped at HELP_WIDTH, continued under `column`, where the first line begins. */
-static void print_wrapped(FILE *out, const char *text, int column)
-{
-    int at = column;
-    while (*text) {
-        int length = (int)strcspn(text, " ");
-        bool is_first = at == column;
-        if (!is_first && at + 1 + length > HELP_WIDTH) {
-            fprintf(out, "\n%*s", column, "");
-            at = column;
-        } else if (!is_first) {
-            fputc(' ', out);
-            at++;
-        }
-        fwrite(text, 1, (size_t)length, out);
-        at += length;
-        text += length + (text[length] == ' ');
-    }
-    fputc('\n', out);
-}
-
-static void print_option(FILE *out, const struct lum__option *option)
-{
-    char left[80];
-    int length = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", option->letter ? '-' : ' ',
-                          option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
-                          option->argument ? " " : "", option->argument ? option->argument : "");
-    fputs(left, out);
-    if (length >= HELP_COLUMN) {
-        fputc('\n', out);
-        length = 0;
-    }
-    fprintf(out, "%*s", HELP_COLUMN - length, "");
-    print_wrapped(out, option->help, HELP_COLUMN);
-}
-
-void lum__options_print_help(FILE *out, const struct lum__command *command)
-{
-    fprintf(out, "usage: lum %s %s [OPTION...]\n\n", command->name, command->positional_help);
-    print_wrapped(out, command->summary, 0);
-    if (command->details) fprintf(out, "\n%s", command->details);
-    fprintf(out, "\noptions:\n");
-    for (const struct lum__option *const *table = command->tables; *table; table++) {
-        for (const struct lum__option *option = *table; option->name; option++) {
-            if (!option->is_hidden) print_option(out, option);
-        }
-    }
-    fprintf(out, "\nexamples:\n%s", command->examples);
 }

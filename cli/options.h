@@ -82,7 +82,7 @@ struct lum__option {
     char letter;      /* 0 for none */
     enum lum__option_kind kind;
     size_t offset;        /* in struct lum__arguments */
-    const char *argument; /* its name in --help, NULL for flags */
+    const char *argument; /* its name in --help, NULL for flags; FILE and DIR are completed as what they say */
     const char *help;
     const char *const *choices; /* ended by NULL */
     uint64_t min, max;          /* of numbers; max 0: any */
@@ -91,7 +91,7 @@ struct lum__option {
 
 struct lum__command {
     const char *name;
-    const char *positional_help;             /* "STORE FILE..." */
+    const char *positional_help;             /* "STORE FILE...": completed by the names, see completion.c */
     const char *summary;                     /* half a line, for the list of commands */
     const char *details;                     /* paragraphs for --help; NULL for none */
     const char *examples;                    /* lines, each with its newline */
@@ -112,6 +112,10 @@ void lum__arguments_init(struct lum__arguments *arguments);
  * saying what is wrong with which word. Help asked for wins over anything missing. */
 int lum__options_parse(const struct lum__command *command, int argument_count, const char **words,
                        struct lum__arguments *arguments);
+
+/* The options that are shown, in the order of the tables. Returns how many. */
+enum { LUM__OPTIONS_MAX = 128 };
+size_t lum__options_visible(const struct lum__command *command, const struct lum__option *out[LUM__OPTIONS_MAX]);
 
 void lum__options_print_help(FILE *out, const struct lum__command *command);
 

@@ -12,7 +12,8 @@ mv "$work/first" "$work/moved"
 prefix=$work/moved
 libdir=$(dirname "$(find "$prefix" -name liblum.a)")
 for file in "$prefix/include/lum/lum.h" "$prefix/include/lum/status.h" "$libdir/liblum.so" "$prefix/bin/lum" \
-    "$libdir/pkgconfig/lum.pc" "$libdir/cmake/lum/lumConfig.cmake"; do
+    "$libdir/pkgconfig/lum.pc" "$libdir/cmake/lum/lumConfig.cmake" "$prefix/share/man/man1/lum.1" "$prefix/share/man/man1/lum-load.1" \
+    "$prefix/share/bash-completion/completions/lum" "$prefix/share/zsh/site-functions/_lum"; do
     [ -e "$file" ] || { echo "not installed: $file"; exit 1; }
 done
 [ "$(find "$prefix/include" -name '*.h' | wc -l)" = 2 ] || { echo "inner headers are installed"; exit 1; }
