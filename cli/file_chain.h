@@ -5,19 +5,28 @@
 
 #include <stdint.h>
 
+#include "cli/input_format.h"
+#include "cli/reject_writer.h"
 #include "formats/row_source.h"
 #include "lum/lum.h"
 
 struct lum__file_chain;
 
-/* Opens the first file, so that most mistakes show before a store is made. paths and options are lent until the close.
+struct lum__chain_options {
+    const char *const *paths; /* "-" is standard input */
+    size_t path_count;
+    enum lum__input_format format; /* of all, or LUM__INPUT_AUTO: each by itself */
+    struct lum__row_options rows;  /* its `rejects` is the chain's own */
+    struct lum__reject_writer *rejects; /* NULL: a bad row ends the load */
+};
+
+/* Opens the first file, so that most mistakes show before a store is made. What options point to is lent until the close.
  * Failures are this thread's lum_last_error(). */
-lum_status lum__file_chain_open(const char *const *paths, size_t path_count, const struct lum__row_options *options,
-                                struct lum__file_chain **out);
+lum_status lum__file_chain_open(const struct lum__chain_options *options, struct lum__file_chain **out);
 void lum__file_chain_close(struct lum__file_chain *chain); /* NULL is fine */
 const lum_source *lum__file_chain_source(struct lum__file_chain *chain);
 
-/* The mapping of the file in work, as --map text. */
+/* The mapping of the first file, as --map text. Lent until the close. */
 const char *lum__file_chain_mapping_text(const struct lum__file_chain *chain);
 /* Bytes of the input files, compressed as they are: read so far, and in total (0 if not known). Any thread. */
 void lum__file_chain_bytes(struct lum__file_chain *chain, uint64_t *read, uint64_t *total);

@@ -28,7 +28,7 @@ struct lum_input {
     /* immutable after opening */
     char *name;
     int fd;
-    bool is_regular;
+    bool is_regular, is_at_start;
     uint64_t bytes_total;
     enum lum_compression compression;
     struct lum_decoder *decoder;
@@ -51,7 +51,10 @@ struct lum_input {
     bool stop;             /* the reader is gone */
     char message[LUM_DECODER_MESSAGE_MAX];
 
-    size_t block_used; /* reader only: of the first block */
+    /* reader only */
+    size_t block_used; /* of the first block */
+    uint8_t *front;    /* what lum_input_peek() read ahead: [front_used, front_bytes) is still to be given */
+    size_t front_bytes, front_used;
 
     _Atomic uint64_t bytes_read, bytes_plain; /* counters for reports; they order nothing */
 };
@@ -184,10 +187,8 @@ static lum_status read_decoded(struct lum_input *input, uint8_t *out, size_t byt
     return LUM_OK;
 }
 
-lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes)
+static lum_status read_plain(struct lum_input *input, uint8_t *out, size_t bytes_max, size_t *bytes)
 {
-    struct lum_input *input = context;
-
     *bytes = 0;
     if (input->compression != LUM_PLAIN) {
         lum_status status = read_decoded(input, out, bytes_max, bytes);
@@ -197,8 +198,51 @@ lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t 
         if (got < 0) return fail_errno(input->name, "cannot read the input", errno);
         *bytes = (size_t)got;
     }
-    atomic_fetch_add_explicit(&input->bytes_plain, *bytes, memory_order_relaxed);
     return LUM_OK;
+}
+
+lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes)
+{
+    struct lum_input *input = context;
+    lum_status status = LUM_OK;
+
+    *bytes = input->front_bytes - input->front_used;
+    if (*bytes > 0) {
+        if (*bytes > bytes_max) *bytes = bytes_max;
+        memcpy(out, input->front + input->front_used, *bytes);
+        input->front_used += *bytes;
+    } else {
+        status = read_plain(input, out, bytes_max, bytes);
+    }
+    atomic_fetch_add_explicit(&input->bytes_plain, *bytes, memory_order_relaxed);
+    return status;
+}
+
+lum_status lum_input_peek(struct lum_input *input, size_t bytes_wanted, const uint8_t **bytes, size_t *byte_count)
+{
+    *bytes = NULL;
+    *byte_count = 0;
+    if (bytes_wanted > LUM_INPUT_PEEK_MAX) bytes_wanted = LUM_INPUT_PEEK_MAX;
+    if (input->front == NULL) input->front = malloc(LUM_INPUT_PEEK_MAX);
+    if (input->front == NULL) return lum_source_fail(input->name, 0, UINT64_MAX, "no memory to look at the input");
+    while (input->front_bytes < bytes_wanted) {
+        size_t got;
+        lum_status status = read_plain(input, input->front + input->front_bytes, LUM_INPUT_PEEK_MAX - input->front_bytes, &got);
+        if (status != LUM_OK) return status;
+        if (got == 0) break;
+        input->front_bytes += got;
+    }
+    *bytes = input->front;
+    *byte_count = input->front_bytes;
+    return LUM_OK;
+}
+
+int lum_input_fd(const struct lum_input *input, uint64_t *file_bytes)
+{
+    /* Files of /proc say that they have no bytes, and have some. */
+    bool is_plain_file = input->is_regular && input->is_at_start && input->bytes_total > 0 && input->compression == LUM_PLAIN;
+    *file_bytes = is_plain_file ? input->bytes_total : 0;
+    return is_plain_file ? input->fd : -1;
 }
 
 /* ------------------------------------------------------------------------------------------------ opening, closing */
@@ -220,6 +264,7 @@ static lum_status open_file(struct lum_input *input, const char *path)
     input->is_regular = S_ISREG(facts.st_mode);
     if (input->is_regular) {
         off_t at = lseek(input->fd, 0, SEEK_CUR); /* stdin may stand anywhere */
+        input->is_at_start = at == 0;
         input->bytes_total = at >= 0 && at < facts.st_size ? (uint64_t)(facts.st_size - at) : 0;
         (void)posix_fadvise(input->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* advice only */
     }
@@ -314,6 +359,7 @@ void lum_input_close(struct lum_input *input)
     lum_decoder_close(input->decoder);
     for (unsigned i = 0; i < BLOCK_COUNT; ++i) free(input->blocks[i].bytes);
     free(input->raw);
+    free(input->front);
     if (input->stop_fd >= 0) (void)close(input->stop_fd);
     if (input->fd >= 0) (void)close(input->fd);
     (void)pthread_cond_destroy(&input->changed);

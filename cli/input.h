@@ -19,6 +19,14 @@ void lum_input_close(struct lum_input *input); /* NULL is fine */
 /* The next 1 to bytes_max bytes; *bytes = 0 at the end. context is the lum_input: fits lum__read_bytes. */
 lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes);
 
+/* The first plain bytes, without taking them: at least bytes_wanted (at most LUM_INPUT_PEEK_MAX) unless the input is shorter.
+ * Lent until the next call. Before the first lum_input_read() only. */
+enum { LUM_INPUT_PEEK_MAX = 4096 };
+lum_status lum_input_peek(struct lum_input *input, size_t bytes_wanted, const uint8_t **bytes, size_t *byte_count);
+
+/* The descriptor of a regular file that is not compressed and stands at its beginning, for pread(); else -1. */
+int lum_input_fd(const struct lum_input *input, uint64_t *file_bytes);
+
 /* For messages and progress. Any thread, any time. */
 const char *lum_input_name(const struct lum_input *input);        /* the path, or "(stdin)" */
 const char *lum_input_compression(const struct lum_input *input); /* "none", "gzip", "zstd", ... */

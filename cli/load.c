@@ -1,29 +1,28 @@
 /* lum load - rows of files into a store, durably, every row accounted for. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/file_chain.h"
+#include "cli/input_files.h"
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/progress.h"
+#include "cli/reject_writer.h"
 #include "cli/result.h"
 #include "cli/signals.h"
 
 #define FIELD(name) offsetof(struct lum__arguments, name)
-enum { FORMAT_AUTO, FORMAT_CSV, FORMAT_TSV };
-static const char *const format_choices[] = {"auto", "csv", "tsv", NULL};
+static const char *const time_unit_choices[] = {"ns", "us", "ms", "s", NULL};
+static const uint64_t time_unit_ns[] = {1, 1000, 1000000, 1000000000};
 static const struct lum__option own_options[] = {
     {.name = "format",
      .kind = LUM__OPTION_CHOICE,
      .offset = FIELD(input_format),
      .argument = "FORMAT",
-     .choices = format_choices,
-     .help = "auto (default: tsv if the first file's name says so, else csv), csv, tsv; gzip, bzip2, xz, zstd, lz4 are "
+     .choices = lum__input_format_names,
+     .help = "auto (default: tsv where a file's name says so, else csv), csv, tsv; gzip, bzip2, xz, zstd, lz4 are "
              "seen by themselves"},
     {.name = "map",
      .kind = LUM__OPTION_LIST,
@@ -46,11 +45,28 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_FLAG,
      .offset = FIELD(round),
      .help = "round digits left over after scaling instead of refusing the row"},
+    {.name = "null",
+     .kind = LUM__OPTION_STRING,
+     .offset = FIELD(null_text),
+     .argument = "TEXT",
+     .help = "a field of exactly this text takes the default (presence 1, everything else 0; not for id); \"\": an empty field"},
+    {.name = "time-unit",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(time_unit),
+     .argument = "UNIT",
+     .choices = time_unit_choices,
+     .help = "what timestamps that are plain numbers count: ns (default), us, ms, s since 1970"},
     {.name = "on-error",
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(on_error),
      .argument = "WHAT",
-     .help = "abort (default): a bad row ends the load, nothing uncommitted stays"},
+     .help = "abort (default): a bad row ends the load, nothing uncommitted stays; skip: go on without it; reject=FILE: go on, "
+             "FILE gets the bad rows as they are (loadable once they are corrected), FILE.errors.csv where and why"},
+    {.name = "max-errors",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(max_errors),
+     .argument = "N",
+     .help = "with skip or reject: more than N bad rows end the load; default: any number goes"},
     {.name = "label",
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(label),
@@ -72,9 +88,10 @@ static const struct lum__option *const tables[] = {own_options, lum__options_wri
 struct load {
     const struct lum__arguments *arguments;
     struct lum__file_chain *chain;
+    struct lum__reject_writer *rejects; /* NULL: a bad row ends the load */
     FILE *events;
     const lum_load_event *event; /* while on_commit() runs */
-    bool is_events_failed;
+    bool is_events_failed, is_in_doubt;
 };
 
 /* ---------------------------------------------------------------------------------------------------- events */
@@ -94,9 +111,17 @@ static void write_event(void *context, const char *path, uint64_t rows)
     fputc('\n', load->events);
 }
 
+static lum_status before_commit(void *context, uint64_t rows_end, lum_commit_note *note)
+{
+    struct load *load = context;
+    (void)note;
+    return lum__reject_writer_sync(load->rejects, rows_end);
+}
+
 static void on_commit(void *context, const lum_load_event *event)
 {
     struct load *load = context;
+    if (load->rejects) lum__reject_writer_committed(load->rejects, event->rows_committed);
     if (!load->events || load->is_events_failed) return;
     load->event = event;
     lum__file_chain_committed(load->chain, event->rows_committed, write_event, load);
@@ -120,43 +145,36 @@ static bool on_progress(void *context, const lum_load_progress *progress)
 
 /* --------------------------------------------------------------------------------------------------- checking */
 
-/* All files, before anything is made: a missing third file should not show after an hour. */
-static int check_files(const struct lum__arguments *arguments)
+/* What --on-error asks for, NULL path for skip; false for abort. */
+static bool reads_on(const struct lum__arguments *arguments, const char **reject_path)
 {
-    for (size_t i = 1; i < arguments->positional_count; i++) {
-        const char *path = arguments->positional[i];
-        struct stat info;
-        if (strcmp(path, "-") == 0) continue;
-        if (stat(path, &info) != 0) return lum__message_system(errno, path, "cannot read %s", path);
-        if (S_ISDIR(info.st_mode)) {
-            return lum__message_refuse(LUM__EXIT_INPUT, "ERR_INPUT", path, "name the files in it", "%s is a directory",
-                                       path);
-        }
-        if (access(path, R_OK) != 0) return lum__message_system(errno, path, "cannot read %s", path);
-    }
-    return 0;
+    bool is_reject = strncmp(arguments->on_error, "reject=", 7) == 0;
+    *reject_path = is_reject ? arguments->on_error + 7 : NULL;
+    return is_reject || strcmp(arguments->on_error, "skip") == 0;
 }
 
-static int check_on_error(const char *on_error)
+static int check_on_error(const struct lum__arguments *arguments)
 {
-    if (strcmp(on_error, "abort") == 0) return 0;
-    if (strcmp(on_error, "skip") == 0 || strncmp(on_error, "reject=", 7) == 0) {
-        return lum__message_usage("--on-error abort tells file, line and column of the first bad row",
-                                  "--on-error %s is not in this version; only abort is", on_error);
+    const char *on_error = arguments->on_error;
+    if (strcmp(on_error, "abort") == 0) {
+        if (arguments->max_errors == UINT64_MAX) return 0;
+        return lum__message_usage("add --on-error skip or --on-error reject=FILE", "--max-errors says when a load that goes on over bad rows "
+                                                                                   "ends; --on-error abort ends at the first");
     }
-    return lum__message_usage(NULL, "--on-error: there is no \"%s\" (abort)", on_error);
+    if (strcmp(on_error, "skip") == 0 || (strncmp(on_error, "reject=", 7) == 0 && on_error[7])) return 0;
+    if (strncmp(on_error, "reject", 6) == 0 && (on_error[6] == 0 || strcmp(on_error + 6, "=") == 0))
+        return lum__message_usage("--on-error reject=bad.csv", "--on-error reject needs the name of a file");
+    return lum__message_usage(NULL, "--on-error: there is no \"%s\" (abort, skip, reject=FILE)", on_error);
 }
 
 static int choose_delimiter(const struct lum__arguments *arguments, char *out)
 {
-    const char *text = arguments->delimiter, *name = arguments->positional[1];
-    *out = ',';
-    if (arguments->input_format == FORMAT_TSV) *out = '\t';
-    if (arguments->input_format == FORMAT_AUTO) {
-        const char *tsv = strstr(name, ".tsv");
-        if (tsv && (tsv[4] == 0 || tsv[4] == '.')) *out = '\t';
-    }
+    const char *text = arguments->delimiter;
+    int format = arguments->input_format;
+    *out = 0;
     if (!text) return 0;
+    if (format != LUM__INPUT_AUTO && format != LUM__INPUT_CSV && format != LUM__INPUT_TSV)
+        return lum__message_usage(NULL, "--delimiter is for csv, not for %s", lum__input_format_names[format]);
     bool is_tab = strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0;
     if (is_tab || (text[0] && !text[1])) {
         *out = is_tab ? '\t' : text[0];
@@ -176,8 +194,10 @@ static int parse_maps(const struct lum__arguments *arguments, struct lum__mappin
 
 /* ---------------------------------------------------------------------------------------------------- loading */
 
-static int tell_failure(lum_status status, const char *store, const lum_load_report *report)
+static int tell_failure(struct load *load, lum_status status, const lum_load_report *report)
 {
+    const char *store = load->arguments->positional[0];
+    if (load->rejects && lum__reject_writer_has_failed(load->rejects)) return lum__reject_writer_say_failure(load->rejects);
     if (status != LUM_ERR_CANCELLED || !lum__signals_interrupted()) return lum__message_store(status, store);
     return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL,
                                report->rows_loaded ? "the rows committed before stay in the store"
@@ -194,28 +214,35 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
         lum__message_note("loading with %u threads, %s of memory, %s, %s on %s", stats.threads,
                           lum__human_bytes(stats.memory_bytes_max), stats.io_mode, stats.simd_level, stats.fs_type);
     }
-    lum__message_detail("mapping: --map '%s'", lum__file_chain_mapping_text(load->chain));
     lum_load_options options = LUM_LOAD_OPTIONS_INIT;
     options.commit_every = arguments->commit_every;
     options.label = arguments->label;
     options.on_commit = on_commit;
     options.on_progress = on_progress;
+    if (load->rejects && lum__reject_writer_has_files(load->rejects)) options.before_commit = before_commit;
     options.callback_context = load;
     lum__progress_begin("loading", LUM_ROWS_UNKNOWN);
     lum_status status = lum_load(store, lum__file_chain_source(load->chain), &options, report);
     lum__progress_end();
-    if (status != LUM_OK) return tell_failure(status, arguments->positional[0], report);
-    return load->is_events_failed ? lum__message_first_failure()->exit_code : 0;
+    int exit_code = load->is_events_failed ? lum__message_first_failure()->exit_code : 0;
+    load->is_in_doubt = status == LUM_IN_DOUBT;
+    return status == LUM_OK ? exit_code : tell_failure(load, status, report);
 }
 
-static int check_accounts(const lum_load_report *report)
+/* P8. Refused rows are counted twice, by the readers and by who took them: both must say the same, and a load that succeeded
+ * must have kept each that it was to keep. */
+static int check_accounts(const struct load *load, const lum_load_report *report, int exit_code)
 {
     lum__message_note("rows_read %s = loaded %s + rejected %s + skipped %s + rolled_back %s",
                       lum__human_count(report->rows_read), lum__human_count(report->rows_loaded),
                       lum__human_count(report->rows_rejected), lum__human_count(report->rows_skipped),
                       lum__human_count(report->rows_rolled_back));
     uint64_t sum = report->rows_loaded + report->rows_rejected + report->rows_skipped + report->rows_rolled_back;
-    if (sum == report->rows_read) return 0;
+    bool adds_up = sum == report->rows_read;
+    if (load->rejects) adds_up &= lum__reject_writer_count(load->rejects) == report->rows_rejected;
+    if (exit_code == 0 && load->rejects && lum__reject_writer_has_files(load->rejects))
+        adds_up &= lum__reject_writer_kept(load->rejects) == report->rows_rejected;
+    if (adds_up) return 0;
     return lum__message_refuse(
         LUM__EXIT_IO, "ERR_ACCOUNTING", NULL, "this is a bug in lum; `lum verify` tells what the store holds",
         "the accounts do not add up: %" PRIu64 " rows read, %" PRIu64 " accounted for", report->rows_read, sum);
@@ -237,36 +264,78 @@ static int load_into_store(struct load *load, lum_load_report *report)
     return exit_code;
 }
 
+/* What is wrong with options shows before any file is touched. */
+static int read_options(const struct lum__arguments *arguments, struct lum__mapping *mapping, struct lum__row_options *rows)
+{
+    int exit_code = check_on_error(arguments);
+    if (exit_code == 0) exit_code = choose_delimiter(arguments, &rows->delimiter);
+    if (exit_code == 0) exit_code = parse_maps(arguments, mapping);
+    rows->mapping = mapping;
+    rows->no_header = arguments->no_header;
+    rows->round = arguments->round;
+    rows->null_text = arguments->null_text;
+    rows->time_unit = (struct lum__scale){time_unit_ns[arguments->time_unit], 0};
+    return exit_code;
+}
+
+static int open_rejects(struct load *load, const struct lum__input_files *files)
+{
+    const struct lum__arguments *arguments = load->arguments;
+    struct lum__reject_options options = {.max = arguments->max_errors,
+                                          .store = arguments->positional[0],
+                                          .inputs = files->paths,
+                                          .input_count = files->count};
+    if (!reads_on(arguments, &options.path)) return 0;
+    return lum__reject_writer_open(&options, &load->rejects);
+}
+
+static int open_events(struct load *load)
+{
+    const char *path = load->arguments->events_path;
+    if (!path) return 0;
+    load->events = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    return load->events ? 0 : lum__message_system(errno, path, "cannot write events to %s", path);
+}
+
+static int close_events(struct load *load, int exit_code)
+{
+    const char *path = load->arguments->events_path;
+    if (!load->events || load->events == stdout || fclose(load->events) == 0 || exit_code != 0) return exit_code;
+    return lum__message_system(errno, path, "cannot write events to %s", path);
+}
+
 static int open_and_load(struct load *load, lum_load_report *report)
 {
     const struct lum__arguments *arguments = load->arguments;
     struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__row_options csv_options = {0};
-    csv_options.no_header = arguments->no_header;
-    csv_options.round = arguments->round;
-    csv_options.mapping = &mapping;
-    int exit_code = check_on_error(arguments->on_error);
-    if (exit_code == 0) exit_code = choose_delimiter(arguments, &csv_options.delimiter);
-    if (exit_code == 0) exit_code = check_files(arguments);
-    if (exit_code == 0) exit_code = parse_maps(arguments, &mapping);
+    struct lum__input_files files = {0};
+    struct lum__chain_options options = {.format = (enum lum__input_format)arguments->input_format};
+    int exit_code = read_options(arguments, &mapping, &options.rows);
+    if (exit_code == 0) exit_code = lum__input_files_find(arguments->positional + 1, arguments->positional_count - 1, &files);
+    if (exit_code == 0) exit_code = open_rejects(load, &files);
     if (exit_code == 0) {
-        lum_status status = lum__file_chain_open(arguments->positional + 1, arguments->positional_count - 1,
-                                                 &csv_options, &load->chain);
+        options.paths = files.paths;
+        options.path_count = files.count;
+        options.rejects = load->rejects;
+        lum_status status = lum__file_chain_open(&options, &load->chain);
         if (status != LUM_OK) exit_code = lum__message_status(status);
     }
-    if (exit_code == 0 && arguments->events_path) {
-        load->events = strcmp(arguments->events_path, "-") == 0 ? stdout : fopen(arguments->events_path, "w");
-        if (!load->events)
-            exit_code =
-                lum__message_system(errno, arguments->events_path, "cannot write events to %s", arguments->events_path);
-    }
+    if (exit_code == 0) exit_code = open_events(load);
     if (exit_code == 0) exit_code = load_into_store(load, report);
     lum__file_chain_close(load->chain);
-    if (load->events && load->events != stdout && fclose(load->events) != 0 && exit_code == 0)
-        exit_code =
-            lum__message_system(errno, arguments->events_path, "cannot write events to %s", arguments->events_path);
+    if (load->rejects) exit_code = lum__reject_writer_finish(load->rejects, load->is_in_doubt, exit_code);
+    exit_code = close_events(load, exit_code);
+    lum__input_files_free(&files);
     lum__mapping_destroy(&mapping);
     return exit_code;
+}
+
+static void write_json_rejects(struct lum__json *json, const struct load *load)
+{
+    bool is_there = load->rejects && lum__reject_writer_kept(load->rejects) > 0;
+    lum__json_string(json, "reject_file", is_there ? lum__reject_writer_path(load->rejects, LUM__REJECT_ROWS) : NULL);
+    lum__json_string(json, "reject_errors_file", is_there ? lum__reject_writer_path(load->rejects, LUM__REJECT_ERRORS) : NULL);
+    lum__json_u64(json, "reject_file_rows", is_there ? lum__reject_writer_kept(load->rejects) : 0);
 }
 
 static void write_json(struct lum__json *json, const struct lum__arguments *arguments, const lum_load_report *report,
@@ -301,10 +370,12 @@ static int run(const struct lum__arguments *arguments)
     int exit_code = open_and_load(&load, &report);
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;
     write_json(&result.json, arguments, &report, elapsed_ns);
+    write_json_rejects(&result.json, &load);
     if (exit_code == 0 || report.rows_read > 0) {
-        int account_code = check_accounts(&report);
+        int account_code = check_accounts(&load, &report, exit_code);
         if (exit_code == 0) exit_code = account_code;
     }
+    lum__reject_writer_close(load.rejects);
     if (exit_code == 0) {
         uint64_t bytes = lum__directory_bytes(arguments->positional[0]);
         lum__message_note(
@@ -326,13 +397,14 @@ const struct lum__command lum__command_load = {
     .tables = tables,
     .run = run,
     .summary = "load rows of CSV files, plain or compressed, into a store",
-    .details = "All files together are one transaction unless --commit-every is given: all rows are loaded, or none. A "
-               "FILE of - is\n"
-               "standard input. A store that is not there is created.\n",
+    .details = "All files together are one transaction unless --commit-every is given: all rows are loaded, or none. A\n"
+               "FILE of - is standard input. A pattern ('day-*.csv') that is not the name of a file itself stands for the\n"
+               "files that match it, sorted. A store that is not there is created.\n",
     .examples =
         "  lum load tracks.lum tracks.csv.zst\n"
         "  lum load cities.lum cities500.csv.zst --label cities500 \\\n"
         "      --map "
         "'id=geonameid,position_x=longitude*1e7,position_y=latitude*1e7,timestamp=modified,memory_address=population'\n"
         "  zcat day*.csv.gz | lum load days.lum - --no-header --map id=#1,timestamp=#2 --commit-every 1M --events "
-        "commits.ndjson\n"};
+        "commits.ndjson\n"
+        "  lum load days.lum 'day-*.csv' --on-error reject=bad.csv --max-errors 1000\n"};

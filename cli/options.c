@@ -80,6 +80,7 @@ void lum__arguments_init(struct lum__arguments *arguments)
     memset(arguments, 0, sizeof *arguments);
     arguments->count = 100000000;
     arguments->on_error = "abort";
+    arguments->max_errors = UINT64_MAX;
     arguments->id.max = arguments->time.max = UINT64_MAX;
     arguments->x = arguments->y = (struct lum__range_i32){INT32_MIN, INT32_MAX};
 }

@@ -52,7 +52,9 @@ struct lum__arguments {
     int input_format;
     struct lum__string_list maps;
     bool no_header, round;
-    const char *delimiter, *on_error, *label, *events_path;
+    const char *delimiter, *on_error, *label, *events_path, *null_text;
+    int time_unit;       /* index into the choices ns us ms s */
+    uint64_t max_errors; /* UINT64_MAX: not given */
     /* scan */
     int row_format; /* enum lum__row_format */
     const char *columns, *output_path;

@@ -69,7 +69,7 @@ def test_bad_command_lines_make_nothing():
     lum("load", "n.lum", ".", expect=6)
     lum("load", "n.lum", "good.csv", "--map", "idd=x", expect=2)
     lum("load", "n.lum", "good.csv", "--map", "id=nocolumn", expect=6)
-    lum("load", "n.lum", "good.csv", "--on-error", "skip", expect=2)
+    lum("load", "n.lum", "good.csv", "--on-error", "discard", expect=2)
     lum("load", "n.lum", "good.csv", "--delimiter", "xx", expect=2)
     lum("load", "n.lum", "good.csv", "--chunk-lums", "5000", expect=2)
     lum("load", "n.lum", "good.csv", "--events", "no/where", expect=8)

@@ -1,0 +1,252 @@
+#include "cli/reject_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/message.h"
+
+#define ERRORS_HEADER "file,row,line,byte,column,column_name,code,reason\n"
+
+bool lum__reject_files_fail(struct lum__reject_files *files, int os_errno, const char *path, const char *doing)
+{
+    if (files->failed_errno == 0) {
+        files->failed_errno = os_errno != 0 ? os_errno : EIO;
+        files->failed_path = path;
+        files->failed_doing = doing;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------------------------------------------- refusals */
+
+/* The path with its folder resolved, so that two names of one place compare equal; "" if there is no such folder. The last
+ * name need not exist. */
+static void resolve(const char *path, char out[PATH_MAX])
+{
+    char copy[PATH_MAX];
+    out[0] = 0;
+    if (realpath(path, out)) return;
+    out[0] = 0;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    if (length >= sizeof copy) return;
+    memcpy(copy, path, length);
+    copy[length] = 0;
+    char folder[PATH_MAX], *slash = strrchr(copy, '/');
+    const char *name = slash ? slash + 1 : copy;
+    if (slash) *slash = 0;
+    if (!realpath(!slash ? "." : slash == copy ? "/" : copy, folder)) return;
+    if (snprintf(out, PATH_MAX, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name) >= PATH_MAX) out[0] = 0;
+}
+
+static bool is_same_file(const char *path, const struct stat *info)
+{
+    struct stat other;
+    return strcmp(path, "-") != 0 && stat(path, &other) == 0 && other.st_dev == info->st_dev && other.st_ino == info->st_ino;
+}
+
+/* A name that the rows must not go to, said; 0 if there is nothing against it. */
+static int check_name(const char *path, const char *store, const char *const *inputs, size_t input_count)
+{
+    static const char other[] = "name another file for the refused rows";
+    char resolved[PATH_MAX], resolved_store[PATH_MAX];
+    struct stat info;
+    resolve(path, resolved);
+    resolve(store, resolved_store);
+    size_t length = strlen(resolved_store);
+    if (length > 0 && strncmp(resolved, resolved_store, length) == 0 && (resolved[length] == '/' || !resolved[length])) {
+        return lum__message_refuse(LUM__EXIT_USAGE, "ERR_USAGE", path, other, "the reject file %s would lie in the store", path);
+    }
+    if (stat(path, &info) != 0) return 0;
+    for (size_t i = 0; i < input_count; i++) {
+        if (!is_same_file(inputs[i], &info)) continue;
+        return lum__message_refuse(LUM__EXIT_USAGE, "ERR_USAGE", path, other, "the reject file %s is an input of this load", path);
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return lum__message_refuse(LUM__EXIT_USAGE, "ERR_USAGE", path, other,
+                                   "the reject file %s is not a regular file: rows in it could not be made durable", path);
+    }
+    if (info.st_size == 0) return 0;
+    return lum__message_refuse(LUM__EXIT_USAGE, "ERR_EXISTS", path,
+                               "it may hold rows that an earlier load refused: load them or move it away, or name another file",
+                               "the reject file %s is there already", path);
+}
+
+/* -------------------------------------------------------------------------------------------------------- opening */
+
+/* Makes one file, or takes the empty one of that name. */
+static int open_one(struct lum__reject_files *files, enum lum__reject_file file)
+{
+    const char *path = files->paths[file];
+    int flags = O_RDWR | O_CLOEXEC | O_NOCTTY;
+    files->fds[file] = open(path, flags | O_CREAT | O_EXCL, 0666);
+    if (files->fds[file] < 0 && errno == EEXIST) {
+        files->was_there[file] = true;
+        files->fds[file] = open(path, flags);
+    }
+    if (files->fds[file] >= 0) return 0;
+    return lum__message_system(errno, path, "cannot make the reject file %s", path);
+}
+
+int lum__reject_files_open(struct lum__reject_files *files, const char *path, const char *store, const char *const *inputs,
+                           size_t input_count)
+{
+    *files = (struct lum__reject_files){.fds = {-1, -1}};
+    files->paths[LUM__REJECT_ROWS] = strdup(path);
+    if (asprintf(&files->paths[LUM__REJECT_ERRORS], "%s.errors.csv", path) < 0) files->paths[LUM__REJECT_ERRORS] = NULL;
+    if (!files->paths[LUM__REJECT_ROWS] || !files->paths[LUM__REJECT_ERRORS])
+        return lum__message_system(ENOMEM, path, "no memory for the reject file");
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        int exit_code = check_name(files->paths[file], store, inputs, input_count);
+        if (exit_code != 0) return exit_code;
+    }
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        int exit_code = open_one(files, file);
+        if (exit_code != 0) return exit_code;
+    }
+    return 0;
+}
+
+/* Where the row count of an npy header stands ("'shape': (0,)"), 0 if there is none. The header must have room for any count: blanks. */
+static size_t find_shape(const uint8_t *header, size_t header_bytes)
+{
+    static const char before[] = "'shape': (";
+    const uint8_t *at = memmem(header, header_bytes, before, sizeof before - 1);
+    return at ? (size_t)(at - header) + sizeof before - 1 : 0;
+}
+
+bool lum__reject_files_set_header(struct lum__reject_files *files, const struct lum__row_source *reader)
+{
+    files->is_text = strcmp(reader->format_name, "npy") != 0 && strcmp(reader->format_name, "raw") != 0;
+    files->header = malloc(reader->reject_header_bytes + 1);
+    if (!files->header) return lum__reject_files_fail(files, ENOMEM, files->paths[0], "keep a header for");
+    if (reader->reject_header_bytes > 0) memcpy(files->header, reader->reject_header, reader->reject_header_bytes);
+    files->header_bytes = reader->reject_header_bytes;
+    if (strcmp(reader->format_name, "npy") == 0) {
+        files->shape_offset = find_shape(files->header, files->header_bytes);
+        if (files->shape_offset == 0) return lum__reject_files_fail(files, EINVAL, files->paths[0], "find the shape in the header of");
+    }
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------------------- writing */
+
+static bool write_at(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes, size_t byte_count,
+                     uint64_t offset)
+{
+    while (byte_count > 0) {
+        ssize_t written = pwrite(files->fds[file], bytes, byte_count, (off_t)offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return lum__reject_files_fail(files, written < 0 ? errno : EIO, files->paths[file], "write refused rows to");
+        bytes += written;
+        byte_count -= (size_t)written;
+        offset += (uint64_t)written;
+    }
+    return true;
+}
+
+static bool append(struct lum__reject_files *files, enum lum__reject_file file, const void *bytes, size_t byte_count)
+{
+    if (!write_at(files, file, bytes, byte_count, files->bytes[file])) return false;
+    files->bytes[file] += byte_count;
+    return true;
+}
+
+bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes, size_t byte_count)
+{
+    if (files->failed_errno != 0) return false;
+    if (byte_count == 0) return true;
+    if (files->bytes[file] == 0) {
+        bool is_good = file == LUM__REJECT_ROWS ? append(files, file, files->header, files->header_bytes)
+                                                : append(files, file, ERRORS_HEADER, sizeof ERRORS_HEADER - 1);
+        if (!is_good) return false;
+    }
+    return append(files, file, bytes, byte_count);
+}
+
+bool lum__reject_files_finish_header(struct lum__reject_files *files)
+{
+    if (files->shape_offset == 0 || files->record_bytes == 0 || files->bytes[LUM__REJECT_ROWS] == 0) return true;
+    char text[32];
+    uint64_t row_count = (files->bytes[LUM__REJECT_ROWS] - files->header_bytes) / files->record_bytes;
+    int digits = snprintf(text, sizeof text, "%llu", (unsigned long long)row_count);
+    uint8_t *begin = files->header + files->shape_offset, *header_end = files->header + files->header_bytes - 1; /* LF */
+    uint8_t *old_end = begin;
+    while (old_end < header_end && *old_end != ',') old_end++;
+    uint8_t *text_end = header_end;
+    while (text_end > old_end && text_end[-1] == ' ') text_end--;
+    if (begin + digits + (text_end - old_end) > header_end)
+        return lum__reject_files_fail(files, EINVAL, files->paths[LUM__REJECT_ROWS], "write the row count into the header of");
+    memmove(begin + digits, old_end, (size_t)(text_end - old_end));
+    memcpy(begin, text, (size_t)digits);
+    uint8_t *padding = begin + digits + (text_end - old_end);
+    memset(padding, ' ', (size_t)(header_end - padding));
+    return write_at(files, LUM__REJECT_ROWS, files->header, files->header_bytes, 0);
+}
+
+/* The names were made in a folder that must be synced too (pitfall 1). */
+static int sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder) return ENAMETOOLONG;
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        strcpy(folder, ".");
+    else
+        slash[slash == folder] = 0;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int os_errno = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return os_errno;
+}
+
+int lum__reject_files_sync(struct lum__reject_files *files, const char **path, const char **doing)
+{
+    *doing = "make refused rows durable in";
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        *path = files->paths[file];
+        if (fsync(files->fds[file]) != 0) return errno;
+    }
+    if (files->has_names_synced) return 0;
+    int os_errno = sync_folder(files->paths[LUM__REJECT_ROWS]);
+    files->has_names_synced = os_errno == 0;
+    return os_errno;
+}
+
+bool lum__reject_files_cut(struct lum__reject_files *files, const uint64_t bytes[LUM__REJECT_FILES])
+{
+    bool is_empty = bytes[LUM__REJECT_ROWS] == 0;
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        const char *path = files->paths[file];
+        if (files->fds[file] < 0) continue;
+        if (is_empty && !files->was_there[file]) {
+            if (unlink(path) != 0 && errno != ENOENT) return lum__reject_files_fail(files, errno, path, "remove");
+            continue;
+        }
+        if (ftruncate(files->fds[file], (off_t)bytes[file]) != 0) return lum__reject_files_fail(files, errno, path, "shorten");
+        files->bytes[file] = bytes[file];
+    }
+    const char *path, *doing;
+    int os_errno = 0;
+    if (is_empty)
+        (void)sync_folder(files->paths[LUM__REJECT_ROWS]); /* a name that comes back after a power cut is an empty file's, or refused rows' of nothing */
+    else if (!lum__reject_files_finish_header(files) || (os_errno = lum__reject_files_sync(files, &path, &doing)) != 0)
+        return os_errno == 0 ? false : lum__reject_files_fail(files, os_errno, path, doing);
+    return true;
+}
+
+void lum__reject_files_close(struct lum__reject_files *files)
+{
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        if (files->fds[file] >= 0) (void)close(files->fds[file]); /* what matters was synced before the commit */
+        free(files->paths[file]);
+    }
+    free(files->header);
+}

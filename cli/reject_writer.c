@@ -1,0 +1,555 @@
+#include "cli/reject_writer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/message.h"
+#include "cli/reject_files.h"
+#include "cli/reject_spill.h"
+#include "formats/field_text.h"
+
+enum { BLOCK_BYTES = 1 << 20, PARKED_BYTES_MAX = 16 << 20 };
+
+struct text {
+    uint8_t *bytes;
+    size_t used, capacity;
+};
+
+/* Bytes of a piece that went to the spill, in front of those in its texts. */
+struct spilled {
+    enum lum__reject_file file;
+    struct lum__reject_block block;
+};
+
+struct piece {
+    struct piece *next;      /* in source order */
+    uint64_t row_end;        /* rows of the source up to and with this piece */
+    uint64_t refused_count;
+    uint64_t record_bytes;   /* of its last row */
+    struct text texts[LUM__REJECT_FILES];
+    struct spilled *spilled;
+    size_t spilled_count, spilled_capacity;
+    bool is_over;
+};
+
+/* How long the files were behind a piece. */
+struct mark {
+    uint64_t row_end, refused_count;
+    uint64_t bytes[LUM__REJECT_FILES];
+};
+
+struct lum__reject_writer {
+    struct lum__reject_options options; /* immutable */
+    _Atomic uint64_t refused_count;     /* orders nothing */
+    _Atomic uint64_t first_reason_row;  /* written under the mutex; read without to see that there is nothing to do */
+
+    /* begin_input(), begin_piece(): one thread at a time */
+    char *first_name;
+    const char *format_name; /* static */
+    char *mapping_text;
+    uint64_t rows_begun;
+
+    struct piece *workers[LUM__SOURCE_WORKERS_MAX]; /* each entry: its worker's own, between begin_piece() and end_piece() */
+
+    /* under mutex, files too */
+    pthread_mutex_t mutex;
+    struct lum__reject_files files;
+    struct piece *oldest, *newest, *unused;
+    size_t parked_bytes;
+    struct lum__reject_spill spill;
+    struct mark written;   /* behind the last piece that is written whole */
+    struct mark committed;
+    struct mark *marks; /* of pieces behind `committed`, in order: [first, first + count) */
+    size_t mark_first, mark_count, mark_capacity;
+    bool has_unsynced;
+    char first_reason[512]; /* of the first refused row seen so far, by its place in the source */
+};
+
+/* --------------------------------------------------------------------------------------------------------- texts */
+
+static bool reserve(struct text *text, size_t more)
+{
+    if (text->capacity - text->used >= more) return true;
+    size_t capacity = text->capacity > 0 ? text->capacity : 4096;
+    while (capacity - text->used < more) capacity *= 2;
+    uint8_t *bytes = realloc(text->bytes, capacity);
+    if (!bytes) return false;
+    text->bytes = bytes;
+    text->capacity = capacity;
+    return true;
+}
+
+static void put(struct text *text, const void *bytes, size_t byte_count)
+{
+    if (byte_count > 0) memcpy(text->bytes + text->used, bytes, byte_count);
+    text->used += byte_count;
+}
+
+static void put_number(struct text *text, uint64_t number)
+{
+    char *begin = (char *)text->bytes + text->used;
+    text->used += (size_t)(lum__text_u64(begin, number) - begin);
+    put(text, ",", 1);
+}
+
+/* What counts from 1: 0 means that there is none. */
+static void put_position(struct text *text, uint64_t position)
+{
+    if (position > 0) put_number(text, position);
+    else put(text, ",", 1);
+}
+
+/* A CSV field, quoted where it must be (RFC 4180). */
+static void put_field(struct text *text, const char *field, char behind)
+{
+    bool is_quoted = strpbrk(field, ",\"\r\n") != NULL || field[0] == ' ';
+    if (is_quoted) put(text, "\"", 1);
+    for (const char *at = field; *at; at++) {
+        if (*at == '"') put(text, "\"", 1);
+        put(text, at, 1);
+    }
+    if (is_quoted) put(text, "\"", 1);
+    put(text, &behind, 1);
+}
+
+static bool put_error_line(struct text *text, const char *name, const struct lum__rejected_row *row)
+{
+    size_t room = 2 * (strlen(name) + strlen(row->column_name) + strlen(row->code) + strlen(row->reason)) + 128;
+    if (!reserve(text, room)) return false;
+    put_field(text, name, ',');
+    put_position(text, row->row);
+    put_position(text, row->line);
+    put_number(text, row->offset);
+    put_position(text, row->column);
+    put_field(text, row->column_name, ',');
+    put_field(text, row->code, ',');
+    put_field(text, row->reason, '\n');
+    return true;
+}
+
+/* The row's own bytes; the last line of an input may lack its end, and more rows may follow. */
+static bool put_row(struct text *text, const struct lum__rejected_row *row, bool is_text)
+{
+    if (!reserve(text, row->byte_count + 1)) return false;
+    put(text, row->bytes, row->byte_count);
+    uint8_t last = row->byte_count > 0 ? row->bytes[row->byte_count - 1] : 0;
+    if (is_text && last != '\n' && last != '\r') put(text, "\n", 1);
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------------- failing */
+
+/* Under the mutex. */
+static lum_status failure_status(const struct lum__reject_writer *writer)
+{
+    int os_errno = writer->files.failed_errno;
+    return os_errno == 0 ? LUM_OK : os_errno == ENOSPC || os_errno == EDQUOT ? LUM_ERR_NO_SPACE : os_errno == ENOMEM ? LUM_ERR_NO_MEMORY : LUM_ERR_IO;
+}
+
+static lum_status fail(struct lum__reject_writer *writer, int os_errno, const char *doing)
+{
+    pthread_mutex_lock(&writer->mutex);
+    lum__reject_files_fail(&writer->files, os_errno, writer->options.path, doing);
+    lum_status status = failure_status(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+bool lum__reject_writer_has_failed(struct lum__reject_writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    bool has_failed = writer->files.failed_errno != 0;
+    pthread_mutex_unlock(&writer->mutex);
+    return has_failed;
+}
+
+int lum__reject_writer_say_failure(struct lum__reject_writer *writer)
+{
+    const struct lum__reject_files *files = &writer->files;
+    return lum__message_system(files->failed_errno, files->failed_path, "cannot %s %s", files->failed_doing, files->failed_path);
+}
+
+/* --------------------------------------------------------------------------------------------------------- the spill */
+
+static bool spill_text(struct lum__reject_writer *writer, struct piece *piece, enum lum__reject_file file)
+{
+    struct text *text = &piece->texts[file];
+    struct spilled *spilled = &piece->spilled[piece->spilled_count];
+    int os_errno = lum__reject_spill_put(&writer->spill, writer->options.path, text->bytes, text->used, &spilled->block);
+    if (os_errno != 0) return lum__reject_files_fail(&writer->files, os_errno, writer->options.path, "write rows ahead of their turn beside");
+    spilled->file = file;
+    piece->spilled_count++;
+    text->used = 0;
+    return true;
+}
+
+/* Under the mutex: the piece's texts go to the spill. */
+static bool spill(struct lum__reject_writer *writer, struct piece *piece)
+{
+    if (piece->spilled_capacity < piece->spilled_count + LUM__REJECT_FILES) {
+        size_t capacity = piece->spilled_capacity * 2 + LUM__REJECT_FILES;
+        struct spilled *spilled = realloc(piece->spilled, capacity * sizeof *spilled);
+        if (!spilled) return lum__reject_files_fail(&writer->files, ENOMEM, writer->options.path, "keep rows for");
+        piece->spilled = spilled;
+        piece->spilled_capacity = capacity;
+    }
+    return spill_text(writer, piece, LUM__REJECT_ROWS) && spill_text(writer, piece, LUM__REJECT_ERRORS);
+}
+
+/* Under the mutex: what the piece has in the spill goes to the files. */
+static bool write_spilled(struct lum__reject_writer *writer, struct piece *piece)
+{
+    for (size_t i = 0; i < piece->spilled_count; i++) {
+        struct lum__reject_block block = piece->spilled[i].block;
+        while (block.byte_count > 0) {
+            const uint8_t *bytes;
+            size_t byte_count;
+            int os_errno = lum__reject_spill_take(&writer->spill, &block, &bytes, &byte_count);
+            if (os_errno != 0)
+                return lum__reject_files_fail(&writer->files, os_errno, writer->options.path, "read back rows ahead of their turn beside");
+            if (!lum__reject_files_append(&writer->files, piece->spilled[i].file, bytes, byte_count)) return false;
+        }
+    }
+    piece->spilled_count = 0;
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------- pieces in order */
+
+/* Under the mutex: the oldest piece's rows so far. */
+static bool write_piece(struct lum__reject_writer *writer, struct piece *piece)
+{
+    if (piece->record_bytes > 0) writer->files.record_bytes = piece->record_bytes;
+    if (!write_spilled(writer, piece)) return false;
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        struct text *text = &piece->texts[file];
+        if (text->used > 0) writer->has_unsynced = true;
+        if (!lum__reject_files_append(&writer->files, file, text->bytes, text->used)) return false;
+        text->used = 0;
+    }
+    return true;
+}
+
+static bool add_mark(struct lum__reject_writer *writer)
+{
+    if (writer->mark_first + writer->mark_count == writer->mark_capacity) {
+        if (writer->mark_first > writer->mark_count) { /* most of the front is free */
+            memmove(writer->marks, writer->marks + writer->mark_first, writer->mark_count * sizeof *writer->marks);
+            writer->mark_first = 0;
+        } else {
+            size_t capacity = writer->mark_capacity * 2 + 64;
+            struct mark *marks = realloc(writer->marks, capacity * sizeof *marks);
+            if (!marks) return lum__reject_files_fail(&writer->files, ENOMEM, writer->options.path, "keep the length of");
+            writer->marks = marks;
+            writer->mark_capacity = capacity;
+        }
+    }
+    writer->marks[writer->mark_first + writer->mark_count++] = writer->written;
+    return true;
+}
+
+/* Memory of a piece that had much is given back, the usual little is kept for the next. */
+static void recycle(struct lum__reject_writer *writer, struct piece *piece)
+{
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        if (piece->texts[file].capacity <= 2 * BLOCK_BYTES) continue;
+        free(piece->texts[file].bytes);
+        piece->texts[file] = (struct text){0};
+    }
+    piece->next = writer->unused;
+    writer->unused = piece;
+}
+
+static size_t text_bytes(const struct piece *piece) { return piece->texts[0].used + piece->texts[1].used; }
+
+/* Under the mutex: all pieces whose turn it is and that are over. */
+static bool write_pieces(struct lum__reject_writer *writer)
+{
+    while (writer->oldest && writer->oldest->is_over) {
+        struct piece *piece = writer->oldest;
+        writer->parked_bytes -= text_bytes(piece);
+        if (!write_piece(writer, piece)) return false;
+        writer->written.row_end = piece->row_end;
+        if (piece->refused_count > 0) {
+            writer->written.refused_count += piece->refused_count;
+            memcpy(writer->written.bytes, writer->files.bytes, sizeof writer->written.bytes);
+            if (!add_mark(writer)) return false;
+        }
+        writer->oldest = piece->next;
+        if (!writer->oldest) writer->newest = NULL;
+        recycle(writer, piece);
+    }
+    return true;
+}
+
+lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uint32_t worker, uint64_t row_count)
+{
+    if (!writer->options.path) return LUM_OK;
+    pthread_mutex_lock(&writer->mutex);
+    struct piece *piece = writer->unused;
+    if (piece)
+        writer->unused = piece->next;
+    else
+        piece = calloc(1, sizeof *piece);
+    if (!piece) lum__reject_files_fail(&writer->files, ENOMEM, writer->options.path, "gather rows for");
+    lum_status status = failure_status(writer);
+    if (piece) {
+        writer->rows_begun += row_count;
+        piece->next = NULL;
+        piece->row_end = writer->rows_begun;
+        piece->refused_count = 0;
+        piece->is_over = false;
+        if (writer->newest)
+            writer->newest->next = piece;
+        else
+            writer->oldest = piece;
+        writer->newest = writer->workers[worker] = piece;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+/* Parked pieces may be many: they keep no more than they hold. */
+static void shrink(struct text *text)
+{
+    if (text->capacity < 2 * text->used + 4096) return;
+    uint8_t *bytes = text->used > 0 ? realloc(text->bytes, text->used) : NULL;
+    if (text->used > 0 && !bytes) return; /* as it was */
+    if (text->used == 0) free(text->bytes);
+    text->bytes = bytes;
+    text->capacity = text->used;
+}
+
+lum_status lum__reject_writer_end_piece(struct lum__reject_writer *writer, uint32_t worker)
+{
+    struct piece *piece = writer->workers[worker];
+    if (!piece) return LUM_OK;
+    writer->workers[worker] = NULL;
+    pthread_mutex_lock(&writer->mutex);
+    piece->is_over = true;
+    bool is_good = true;
+    if (piece != writer->oldest) {
+        if (writer->parked_bytes + text_bytes(piece) > PARKED_BYTES_MAX) is_good = spill(writer, piece);
+        shrink(&piece->texts[LUM__REJECT_ROWS]);
+        shrink(&piece->texts[LUM__REJECT_ERRORS]);
+    }
+    writer->parked_bytes += text_bytes(piece);
+    if (is_good) write_pieces(writer);
+    lum_status status = failure_status(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+/* The worker's buffer is full: written if it is its turn, else spilled. */
+static lum_status empty_texts(struct lum__reject_writer *writer, struct piece *piece)
+{
+    pthread_mutex_lock(&writer->mutex);
+    if (piece == writer->oldest)
+        write_piece(writer, piece);
+    else
+        spill(writer, piece);
+    lum_status status = failure_status(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- rows */
+
+/* The first refused row of the source, for the message at the end; it need not be the first that comes here. */
+static void keep_first_reason(struct lum__reject_writer *writer, const char *name, uint64_t source_row, const struct lum__rejected_row *row)
+{
+    if (source_row >= atomic_load_explicit(&writer->first_reason_row, memory_order_relaxed)) return;
+    pthread_mutex_lock(&writer->mutex);
+    if (source_row < atomic_load_explicit(&writer->first_reason_row, memory_order_relaxed)) {
+        char place[32] = "";
+        if (row->line > 0)
+            snprintf(place, sizeof place, ":%" PRIu64, row->line);
+        else
+            snprintf(place, sizeof place, " row %" PRIu64, row->row);
+        atomic_store_explicit(&writer->first_reason_row, source_row, memory_order_relaxed);
+        snprintf(writer->first_reason, sizeof writer->first_reason, "%.200s%s: %.250s", name, place, row->reason);
+    }
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+static lum_status refuse_more(const struct lum__reject_writer *writer, const char *name, const struct lum__rejected_row *row)
+{
+    char message[480];
+    snprintf(message, sizeof message, "%.300s; with this row more than --max-errors %" PRIu64 " are refused", row->reason, writer->options.max);
+    return lum_source_fail(name, row->line, row->offset, message);
+}
+
+lum_status lum__reject_writer_row(struct lum__reject_writer *writer, uint32_t worker, const char *name, uint64_t first_row,
+                                  const struct lum__rejected_row *row)
+{
+    struct piece *piece = writer->workers[worker];
+    uint64_t before = atomic_fetch_add_explicit(&writer->refused_count, 1, memory_order_relaxed);
+    keep_first_reason(writer, name, first_row + row->row, row);
+    if (before >= writer->options.max) return refuse_more(writer, name, row);
+    if (!piece) return LUM_OK; /* skipped */
+    if (!put_row(&piece->texts[LUM__REJECT_ROWS], row, writer->files.is_text) ||
+        !put_error_line(&piece->texts[LUM__REJECT_ERRORS], name, row))
+        return fail(writer, ENOMEM, "gather rows for");
+    piece->refused_count++;
+    piece->record_bytes = row->byte_count;
+    bool is_full = piece->texts[LUM__REJECT_ROWS].used >= BLOCK_BYTES || piece->texts[LUM__REJECT_ERRORS].used >= BLOCK_BYTES;
+    return is_full ? empty_texts(writer, piece) : LUM_OK;
+}
+
+lum_status lum__reject_writer_begin_input(struct lum__reject_writer *writer, const char *name, const struct lum__row_source *reader)
+{
+    if (!writer->options.path) return LUM_OK;
+    if (!writer->first_name) {
+        writer->first_name = strdup(name);
+        writer->mapping_text = strdup(reader->mapping_text);
+        writer->format_name = reader->format_name;
+        pthread_mutex_lock(&writer->mutex);
+        if (!writer->first_name || !writer->mapping_text)
+            lum__reject_files_fail(&writer->files, ENOMEM, writer->options.path, "keep a name for");
+        else
+            lum__reject_files_set_header(&writer->files, reader);
+        lum_status status = failure_status(writer);
+        pthread_mutex_unlock(&writer->mutex);
+        return status;
+    }
+    const struct lum__reject_files *files = &writer->files; /* its header changes in an npy's row count only, under the mutex */
+    bool is_same = strcmp(reader->format_name, writer->format_name) == 0 && strcmp(reader->mapping_text, writer->mapping_text) == 0 &&
+                   reader->reject_header_bytes == files->header_bytes;
+    if (is_same && files->shape_offset == 0 && files->header_bytes > 0)
+        is_same = memcmp(reader->reject_header, files->header, files->header_bytes) == 0;
+    if (is_same) return LUM_OK;
+    char message[512];
+    snprintf(message, sizeof message,
+             "its format, header or mapping is not that of %.200s, so refused rows of both cannot go into one reject file: "
+             "load it by itself, with a reject file of its own",
+             writer->first_name);
+    return lum_source_fail(name, 0, UINT64_MAX, message);
+}
+
+/* --------------------------------------------------------------------------------------------------------- commits */
+
+bool lum__reject_writer_has_files(const struct lum__reject_writer *writer) { return writer->options.path != NULL; }
+
+lum_status lum__reject_writer_sync(struct lum__reject_writer *writer, uint64_t rows_end)
+{
+    const char *path, *doing;
+    pthread_mutex_lock(&writer->mutex);
+    if (writer->written.row_end < rows_end) /* a bug of ours: never commit rows whose refused ones are not written */
+        lum__reject_files_fail(&writer->files, EINVAL, writer->options.path, "find all rows of a transaction for");
+    bool has_unsynced = writer->has_unsynced;
+    if (has_unsynced) lum__reject_files_finish_header(&writer->files);
+    writer->has_unsynced = false;
+    lum_status status = failure_status(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    if (status != LUM_OK || !has_unsynced) return status;
+    int os_errno = lum__reject_files_sync(&writer->files, &path, &doing); /* without the lock: it takes long */
+    if (os_errno == 0) return LUM_OK;
+    pthread_mutex_lock(&writer->mutex);
+    lum__reject_files_fail(&writer->files, os_errno, path, doing);
+    status = failure_status(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+void lum__reject_writer_committed(struct lum__reject_writer *writer, uint64_t rows_end)
+{
+    pthread_mutex_lock(&writer->mutex);
+    while (writer->mark_count > 0 && writer->marks[writer->mark_first].row_end <= rows_end) {
+        writer->committed = writer->marks[writer->mark_first++];
+        writer->mark_count--;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+/* ------------------------------------------------------------------------------------------------ opening, closing */
+
+int lum__reject_writer_open(const struct lum__reject_options *options, struct lum__reject_writer **out)
+{
+    *out = NULL;
+    struct lum__reject_writer *writer = calloc(1, sizeof *writer);
+    if (!writer) return lum__message_system(ENOMEM, options->path, "no memory for refused rows");
+    writer->options = *options;
+    writer->spill.fd = -1;
+    atomic_init(&writer->first_reason_row, UINT64_MAX);
+    writer->files = (struct lum__reject_files){.fds = {-1, -1}};
+    pthread_mutex_init(&writer->mutex, NULL);
+    int exit_code = 0;
+    if (options->path)
+        exit_code = lum__reject_files_open(&writer->files, options->path, options->store, options->inputs, options->input_count);
+    if (exit_code != 0) {
+        static const uint64_t nothing[LUM__REJECT_FILES];
+        lum__reject_files_cut(&writer->files, nothing);
+        lum__reject_writer_close(writer);
+        return exit_code;
+    }
+    *out = writer;
+    return 0;
+}
+
+static void say_what_was_refused(const struct lum__reject_writer *writer, bool keep_all)
+{
+    const struct lum__reject_files *files = &writer->files;
+    uint64_t refused = lum__reject_writer_count(writer), kept = writer->committed.refused_count;
+    if (refused > 0) lum__message_note("refused rows: %s, the first: %s", lum__human_count(refused), writer->first_reason);
+    if (refused == 0 || !writer->options.path) return;
+    const char *rows_path = files->paths[LUM__REJECT_ROWS], *errors_path = files->paths[LUM__REJECT_ERRORS];
+    if (keep_all)
+        lum__message_note("%s and %s are as they were when a commit's outcome came in doubt: they may hold rows of transactions that are not committed",
+                          rows_path, errors_path);
+    else if (kept == 0)
+        lum__message_note("%s: no refused row belongs to a committed transaction, so the file was %s", rows_path,
+                          files->was_there[LUM__REJECT_ROWS] ? "emptied" : "removed");
+    else
+        lum__message_note("%s has %s refused rows%s, %s says where and why", rows_path, lum__human_count(kept),
+                          kept < refused ? " (those of committed transactions only)" : "", errors_path);
+}
+
+int lum__reject_writer_finish(struct lum__reject_writer *writer, bool keep_all, int exit_code)
+{
+    if (writer->options.path && !keep_all && !lum__reject_files_cut(&writer->files, writer->committed.bytes)) {
+        int cut_code = lum__reject_writer_say_failure(writer);
+        return exit_code != 0 ? exit_code : cut_code;
+    }
+    say_what_was_refused(writer, keep_all);
+    return exit_code;
+}
+
+uint64_t lum__reject_writer_kept(const struct lum__reject_writer *writer) { return writer->committed.refused_count; }
+
+uint64_t lum__reject_writer_count(const struct lum__reject_writer *writer)
+{
+    return atomic_load_explicit(&writer->refused_count, memory_order_relaxed);
+}
+
+const char *lum__reject_writer_path(const struct lum__reject_writer *writer, enum lum__reject_file file) { return writer->files.paths[file]; }
+
+static void free_pieces(struct piece *piece)
+{
+    while (piece) {
+        struct piece *next = piece->next;
+        free(piece->texts[LUM__REJECT_ROWS].bytes);
+        free(piece->texts[LUM__REJECT_ERRORS].bytes);
+        free(piece->spilled);
+        free(piece);
+        piece = next;
+    }
+}
+
+void lum__reject_writer_close(struct lum__reject_writer *writer)
+{
+    if (!writer) return;
+    free_pieces(writer->oldest);
+    free_pieces(writer->unused);
+    lum__reject_files_close(&writer->files);
+    lum__reject_spill_close(&writer->spill);
+    free(writer->marks);
+    free(writer->first_name);
+    free(writer->mapping_text);
+    pthread_mutex_destroy(&writer->mutex);
+    free(writer);
+}

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""Proves what `lum load` does with bad rows: under any number of workers the reject file has exactly them, as they were, in input order, and the
+errors file their lines and columns; the corrected reject file completes the set; --max-errors, a full disk and a kill leave nothing half done, and
+no durable commit counts a refused row that is not in the file (figure b)."""
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+from program import LUM, check, lum, run_tests
+
+HEADER = "id,presence,position_x,position_y,structure_type,timestamp,note\n"
+ROWS = 200000
+
+
+def good_row(i):
+    note = f'"line one\nline two, {i}"' if i % 1000 == 77 else "plain"
+    end = "\r\n" if i % 3 == 0 else "\n"
+    return f"{i},{i & 1},{i % 4000 - 2000},{-i},{i % 6},{1700000000000000000 + i},{note}{end}"
+
+
+# What can be wrong: how a good row becomes bad, the column of the offence (0: the row as a whole), and the code.
+BAD = [
+    (lambda f: ["x" + f[0], *f[1:]], 1, "syntax"),
+    (lambda f: ["", *f[1:]], 1, "empty"),
+    (lambda f: [f[0], "2", *f[2:]], 2, None),
+    (lambda f: [*f[:2], "2147483648", *f[3:]], 3, "range"),
+    (lambda f: [*f[:3], "1.5", *f[4:]], 4, "leftover"),
+    (lambda f: [*f[:4], "sphere", *f[5:]], 5, None),
+    (lambda f: [*f[:5], "Monday", *f[6:]], 6, "syntax"),
+    (lambda f: [*f[:5], "1950-01-01", *f[6:]], 6, None),
+    (lambda f: f[:5], 0, "fields"),
+    (lambda f: [*f, "one more"], 0, "fields"),
+    (lambda f: [*f[:6], '"closed" too early'], 7, "quote"),
+    (lambda f: ["18446744073709551616", *f[1:]], 1, "range"),
+]
+
+
+class Data:
+    """bad.csv: one row of a hundred is bad, spread at random; good.csv: the same rows, all good."""
+
+    def __init__(self, seed=1):
+        rng = random.Random(seed)
+        self.good, self.bad_rows, self.expected, lines = [], [], [], [HEADER]
+        self.is_bad = bytearray(ROWS)
+        line = 2
+        for i in range(ROWS):
+            row = good_row(i)
+            self.good.append(row)
+            if rng.random() < 0.01:
+                change, column, code = BAD[rng.randrange(len(BAD))]
+                row = ",".join(change(f"{i},{i & 1},{i % 4000 - 2000},{-i},{i % 6},{1700000000000000000 + i},plain".split(","))) + "\n"
+                self.is_bad[i] = 1
+                self.bad_rows.append(i)
+                self.expected.append((row, i + 1, line, column, code))
+            lines.append(row)
+            line += row.count("\n")
+        self.text = "".join(lines)
+        with open("bad.csv", "w", encoding="utf-8", newline="") as file:
+            file.write(self.text)
+        with open("good.csv", "w", encoding="utf-8", newline="") as file:
+            file.writelines([HEADER, *self.good])
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def rows_of_file(path, text):
+    """The rows of a reject file: each must be one of the input's bad rows, so they can be told apart by their text alone."""
+    check(text.startswith(HEADER), path, "has not the header of the input")
+    return text[len(HEADER):]
+
+
+def account(report):
+    check(report["rows_read"] == report["rows_loaded"] + report["rows_rejected"] + report["rows_skipped"] + report["rows_rolled_back"], report)
+
+
+def sorted_scan(store):
+    return sorted(lum("scan", store).out.splitlines()[1:])
+
+
+def test_rows_lines_and_columns_are_right_for_any_number_of_workers():
+    global data
+    data = Data()
+    check(len(data.expected) > 1500, "too few bad rows")
+    for threads in (1, 2, 8):
+        report = lum("load", f"s{threads}", "bad.csv", "--on-error", f"reject=r{threads}.csv", "--threads", threads, "--chunk-lums", "4096",
+                     "--json").json
+        account(report)
+        count = len(data.expected)
+        check(report["rows_rejected"] == report["reject_file_rows"] == count and report["rows_read"] == ROWS, report)
+        check(report["reject_file"] == f"r{threads}.csv" and report["reject_errors_file"] == f"r{threads}.csv.errors.csv", report)
+        check(rows_of_file(f"r{threads}.csv", read(f"r{threads}.csv")) == "".join(e[0] for e in data.expected), threads, "workers: other bad rows")
+        with open(f"r{threads}.csv.errors.csv", encoding="utf-8", newline="") as file:
+            told = list(csv.DictReader(file))
+        check(len(told) == count, len(told), count)
+        for error, (row, number, line, column, code) in zip(told, data.expected):
+            seen = (error["file"], int(error["row"]), int(error["line"]), int(error["column"] or 0))
+            check(seen == ("bad.csv", number, line, column), row, error)
+            check(code is None or error["code"] == code, code, error)
+            check(error["reason"] and data.text.encode()[int(error["byte"]):int(error["byte"]) + 1] != b"", error)
+    check(read("r1.csv.errors.csv") == read("r2.csv.errors.csv") == read("r8.csv.errors.csv"), "the errors differ with the workers")
+
+
+def test_the_corrected_reject_file_completes_the_set():
+    text = HEADER + "".join(data.good[i] for i in data.bad_rows)
+    check(len(text) != len(read("r8.csv")), "nothing was corrected")
+    with open("r8.csv", "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    lum("load", "s8", "r8.csv")
+    lum("load", "good", "good.csv")
+    check(sorted_scan("s8") == sorted_scan("good"), "the set is not complete")
+    # as it is, the reject file loads with the same options: every row is refused again, byte for byte
+    report = lum("load", "again", "r2.csv", "--on-error", "reject=r22.csv", "--json").json
+    check(report["rows_loaded"] == 0 and report["rows_rejected"] == len(data.expected), report)
+    check(read("r22.csv") == read("r2.csv"), "the reject file of a reject file")
+
+
+def test_skip_counts_and_keeps_nothing():
+    before = set(os.listdir("."))
+    result = lum("load", "skip", "bad.csv", "--on-error", "skip", "--json")
+    account(result.json)
+    check(result.json["rows_rejected"] == len(data.expected) and result.json["reject_file"] is None, result.json)
+    check(set(os.listdir(".")) - before == {"skip"}, "files were made")
+    first = data.expected[0]
+    check(f"refused rows: {len(data.expected):,}, the first: bad.csv:{first[2]}: " in result.err, result.err)
+
+
+def test_max_errors():
+    count = len(data.expected)
+    lum("load", "max", "bad.csv", "--on-error", "skip", "--max-errors", count)
+    for more in ([], ["--commit-every", "10K"]):
+        for threads in (1, 8):
+            report = lum("load", "max2", "bad.csv", "--on-error", "reject=max.csv", "--max-errors", count - 1, "--json", "--threads", threads, *more,
+                         expect=6).json
+            account(report)
+            check(report["error"]["file"] == "bad.csv" and report["error"]["line"] > 1 and str(count - 1) in report["error"]["message"], report)
+            loaded = lum("info", "max2", "--json").json["lums"]
+            check(loaded == report["rows_loaded"], loaded, report)
+            prefix = committed_prefix(loaded)
+            if not more:
+                check(prefix == 0 and not os.path.exists("max.csv") and not os.path.exists("max.csv.errors.csv"), "something stayed")
+                continue
+            check(prefix % 10000 == 0 and (prefix > 0 or threads > 1), "what is committed is no prefix of transactions", prefix)
+            if prefix > 0:
+                check(rows_of_file("max.csv", read("max.csv")) == "".join(e[0] for e in data.expected if e[1] <= prefix), "the file is not cut back")
+                check(len(list(csv.DictReader(open("max.csv.errors.csv", newline="", encoding="utf-8")))) == report["reject_file_rows"], report)
+                os.unlink("max.csv")
+                os.unlink("max.csv.errors.csv")
+            subprocess.run(["rm", "-r", "max2"], check=True)
+
+
+def committed_prefix(loaded):
+    """Input rows of the smallest whole number of 10,000 row transactions that load `loaded` rows; -1: there is none."""
+    good = 0
+    for end in range(0, ROWS + 1, 10000):
+        if good == loaded:
+            return end
+        good += 10000 - sum(data.is_bad[end:end + 10000])
+    return -1
+
+
+def test_what_a_reject_file_may_not_be():
+    with open("one.csv", "w", encoding="utf-8") as file:
+        file.write("id\n1\nx\n")
+    lum("load", "one", "one.csv", "--on-error", "skip")
+    with open("there.csv", "w", encoding="utf-8") as file:
+        file.write("id\n2\n")
+    for name, code, words in (("there.csv", 2, "is there already"), ("one.csv", 2, "is an input"), ("./one.csv", 2, "is an input"),
+                              ("one/x.csv", 2, "in the store"), ("/dev/null", 2, "not a regular file"), ("none/x.csv", 8, "cannot make"), (".", 2, "")):
+        result = lum("load", "one", "one.csv", "--on-error", f"reject={name}", expect=code)
+        check(words in result.err, words, result.err)
+    check(read("there.csv") == "id\n2\n" and read("one.csv") == "id\n1\nx\n", "a file was touched")
+    os.rename("there.csv", "x.csv.errors.csv")
+    lum("load", "one", "one.csv", "--on-error", "reject=x.csv", expect=2)
+    check(not os.path.exists("x.csv"), "half of a pair was made")
+    open("empty.csv", "w", encoding="utf-8").close()
+    lum("load", "one", "one.csv", "--on-error", "reject=empty.csv")
+    check(read("empty.csv") == "id\nx\n", "an empty file may be taken")
+    for words, arguments in (("needs the name", ["--on-error", "reject"]), ("needs the name", ["--on-error", "reject="]),
+                             ("no \"discard\"", ["--on-error", "discard"]), ("--max-errors", ["--max-errors", "3"])):
+        result = lum("load", "one", "one.csv", *arguments, expect=2)
+        check(words in result.err, words, result.err)
+    check(lum("info", "one", "--json").json["lums"] == 2, "a refused command loaded something")
+
+
+def test_no_bad_row_leaves_no_file():
+    lum("load", "clean", "good.csv", "--on-error", "reject=none.csv")
+    check(not os.path.exists("none.csv") and not os.path.exists("none.csv.errors.csv"), "files without rows")
+
+
+def test_several_files_share_one_reject_file():
+    for name, text in (("f1.csv", "id,position_x\n1,1\n2,bad\n3,3\nbad,4"), ("f2.csv", "id,position_x\n5,bad\n6,6\n"),
+                       ("f3.csv", "position_x,id\n7,7\n"), ("f4.csv", "id,position_x\nx,8")):
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(text)
+    for threads in (1, 4):
+        lum("load", "files", "f1.csv", "f2.csv", "f4.csv", "--on-error", f"reject=files{threads}.csv", "--threads", threads)
+        check(read(f"files{threads}.csv") == "id,position_x\n2,bad\nbad,4\n5,bad\nx,8\n", "rows of several files")
+        told = [(e["file"], e["line"], e["column"]) for e in csv.DictReader(open(f"files{threads}.csv.errors.csv", newline="", encoding="utf-8"))]
+        check(told == [("f1.csv", "3", "2"), ("f1.csv", "5", "1"), ("f2.csv", "2", "2"), ("f4.csv", "2", "1")], told)
+    result = lum("load", "files2", "f1.csv", "f3.csv", "--on-error", "reject=other.csv", expect=6)
+    check("f3.csv" in result.err and "not that of f1.csv" in result.err, result.err)
+    check(not os.path.exists("other.csv") and lum("info", "files2", "--json").json["lums"] == 0, "something stayed")
+    lum("load", "files2", "f1.csv", "f3.csv", "--on-error", "skip")
+    check(lum("info", "files2", "--json").json["lums"] == 3, "without a reject file they may follow each other")
+
+
+def test_all_rows_bad():
+    with open("all.csv", "w", encoding="utf-8") as file:
+        file.write("id\n" + "".join(f"bad{i}\n" for i in range(100000)))
+    for threads in (1, 8):
+        report = lum("load", "all", "all.csv", "--on-error", f"reject=all{threads}.csv", "--threads", threads, "--chunk-lums", "4096", "--json").json
+        account(report)
+        check(report["rows_loaded"] == 0 and report["rows_rejected"] == 100000 and report["commits"] == 1, report)
+        check(read(f"all{threads}.csv") == read("all.csv"), "not the input")
+
+
+def test_a_full_disk_fails_the_load_and_loses_nothing():
+    if os.geteuid() != 0:
+        print("    left out: needs root to mount")
+        return
+    os.mkdir("small")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", "small"], check=False).returncode != 0:
+        print("    left out: cannot mount here")
+        return
+    try:
+        for more in ([], ["--commit-every", "10K"]):
+            report = lum("load", "full", "bad.csv", "--on-error", "reject=small/full.csv", "--json", "--threads", 2, *more, expect=7).json
+            account(report)
+            check(report["error"]["name"] == "ERR_NO_SPACE" and "small/full.csv" in report["error"]["file"] and report["error"]["remedy"], report)
+            loaded = lum("info", "full", "--json").json["lums"]
+            prefix = committed_prefix(loaded)
+            check(loaded == report["rows_loaded"] and prefix >= 0 and (more or prefix == 0), loaded, report)
+            told = [e for e in data.expected if e[1] <= prefix]
+            if told:
+                check(rows_of_file("full", read("small/full.csv")) == "".join(e[0] for e in told), "refused rows of committed transactions are missing")
+            else:
+                check(not os.path.exists("small/full.csv"), "a file of nothing")
+    finally:
+        subprocess.run(["umount", "-l", "small"], check=False)
+
+
+def kill_at_random(number, rng, seconds):
+    """One load killed; returns the rows that were told durable."""
+    names = (f"k{number}", f"k{number}.csv", f"k{number}.events")
+    with subprocess.Popen([LUM, "load", names[0], "bad.csv", "--on-error", f"reject={names[1]}", "--commit-every", "2K", "--events", names[2],
+                           "--threads", str(rng.choice((1, 2, 4)))], stderr=subprocess.DEVNULL) as process:
+        time.sleep(rng.random() * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    if not os.path.exists(names[2]):
+        return 0
+    lines = read(names[2]).split("\n")[:-1]  # what has no end was not flushed
+    durable = json.loads(lines[-1])["rows_committed"] if lines else 0
+    rows = rows_of_file(names[1], read(names[1])) if durable and os.path.getsize(names[1]) else ""
+    expected = "".join(e[0] for e in data.expected if e[1] <= durable)
+    check(rows.startswith(expected), "after a kill", durable, "rows are durable, but refused ones of them are not in the file")
+    loaded = lum("info", names[0], "--json").json["lums"] if os.path.exists(f"{names[0]}/STATE") else 0
+    check(loaded >= durable - sum(data.is_bad[:durable]), "loaded", loaded, "of", durable)
+    return durable
+
+
+def test_a_kill_loses_no_refused_row_of_a_durable_commit():
+    seed = int(os.environ.get("LUM_SEED", "0")) or random.randrange(1, 1 << 30)
+    print(f"    LUM_SEED={seed}")
+    rng = random.Random(seed)
+    begin = time.monotonic()
+    lum("load", "whole", "bad.csv", "--on-error", "reject=whole.csv", "--commit-every", "2K", "--threads", "2")
+    seconds = min(time.monotonic() - begin, 3)
+    durable = [kill_at_random(number, rng, seconds) for number in range(12)]
+    check(any(0 < d < ROWS for d in durable), "no kill came in the middle", durable)
+
+
+run_tests(globals())

@@ -1,0 +1,263 @@
+/* The writer of refused rows by itself: whatever order workers end their pieces in, the files hold the rows in source order; what is far ahead of
+ * its turn is spilled, not lost and not waited for; files are cut back to what is committed; a write that fails is told and nothing behind it
+ * is taken for kept. ThreadSanitizer runs this too. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* cmocka needs some of the above */
+#include <cmocka.h>
+
+#include "cli/message.h"
+#include "cli/reject_writer.h"
+#include "support/directory.h"
+
+static char directory[256], path[300], errors_path[320];
+
+static int make_directory(void **state)
+{
+    (void)state;
+    lum__message_setup(true, false);
+    lum_test_directory_make(directory, sizeof directory);
+    snprintf(path, sizeof path, "%s/bad.csv", directory);
+    snprintf(errors_path, sizeof errors_path, "%s.errors.csv", path);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    lum_test_directory_remove(directory);
+    return 0;
+}
+
+static char *read_file(const char *name, size_t *bytes)
+{
+    FILE *file = fopen(name, "rb");
+    if (!file) return NULL;
+    fseek(file, 0, SEEK_END);
+    *bytes = (size_t)ftell(file);
+    rewind(file);
+    char *text = malloc(*bytes + 1);
+    assert_int_equal(fread(text, 1, *bytes, file), *bytes);
+    text[*bytes] = 0;
+    fclose(file);
+    return text;
+}
+
+static struct lum__reject_writer *open_writer(uint64_t max)
+{
+    static const struct lum__row_source reader = {.format_name = "csv", .mapping_text = "id=id", .reject_header = (const uint8_t *)"id,x\n",
+                                                  .reject_header_bytes = 5};
+    struct lum__reject_options options = {.path = path, .max = max, .store = "/nowhere"};
+    struct lum__reject_writer *writer = NULL;
+    assert_int_equal(lum__reject_writer_open(&options, &writer), 0);
+    assert_int_equal(lum__reject_writer_begin_input(writer, "in.csv", &reader), LUM_OK);
+    return writer;
+}
+
+/* Row `number` of the source, `bytes` long. */
+static lum_status refuse(struct lum__reject_writer *writer, uint32_t worker, uint64_t number, size_t bytes)
+{
+    char text[4096];
+    int length = snprintf(text, sizeof text, "%llu,", (unsigned long long)number);
+    memset(text + length, 'x', bytes - (size_t)length);
+    text[bytes - 1] = '\n';
+    struct lum__rejected_row row = {.row = number, .line = number + 1, .offset = number * 10, .column = 1, .column_name = "id", .code = "syntax",
+                                    .reason = "\"x\" is bad", .bytes = (const uint8_t *)text, .byte_count = bytes};
+    return lum__reject_writer_row(writer, worker, "in.csv", 0, &row);
+}
+
+/* FILE's rows are those of `numbers`, ascending; the errors file says the same. */
+static void check_files(const uint64_t *numbers, size_t count)
+{
+    size_t bytes, error_bytes;
+    char *text = read_file(path, &bytes), *errors = read_file(errors_path, &error_bytes);
+    assert_non_null(text);
+    assert_non_null(errors);
+    assert_memory_equal(text, "id,x\n", 5);
+    char *at = text + 5, *error = strchr(errors, '\n') + 1;
+    for (size_t i = 0; i < count; i++) {
+        char line[120];
+        assert_int_equal(strtoull(at, NULL, 10), numbers[i]);
+        snprintf(line, sizeof line, "in.csv,%llu,%llu,%llu,1,id,syntax,\"\"\"x\"\" is bad\"\n", (unsigned long long)numbers[i],
+                 (unsigned long long)numbers[i] + 1, (unsigned long long)numbers[i] * 10);
+        assert_memory_equal(error, line, strlen(line));
+        at = strchr(at, '\n') + 1;
+        error += strlen(line);
+    }
+    assert_ptr_equal(at, text + bytes);
+    assert_ptr_equal(error, errors + error_bytes);
+    free(text);
+    free(errors);
+}
+
+/* Four pieces of 20,000 rows, all refused, 1 KB each: 20 MB a piece. Pieces end in the order 3, 1, 2, 0. */
+static void pieces_far_ahead_are_spilled(void **state)
+{
+    (void)state;
+    enum { PIECE_ROWS = 20000, PIECES = 4 };
+    static const uint32_t order[PIECES] = {3, 1, 2, 0};
+    static uint64_t numbers[PIECE_ROWS * PIECES];
+    struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+    struct stat info;
+    for (uint32_t piece = 0; piece < PIECES; piece++) assert_int_equal(lum__reject_writer_begin_piece(writer, piece, PIECE_ROWS), LUM_OK);
+    for (int i = 0; i < PIECES; i++) {
+        uint32_t piece = order[i];
+        for (uint64_t row = 1; row <= PIECE_ROWS; row++)
+            assert_int_equal(refuse(writer, piece, piece * PIECE_ROWS + row, 1000), LUM_OK);
+        assert_int_equal(lum__reject_writer_end_piece(writer, piece), LUM_OK);
+        assert_int_equal(stat(path, &info), 0);
+        if (piece != 0) assert_int_equal(info.st_size, 0); /* its turn has not come */
+    }
+    for (uint64_t i = 0; i < PIECE_ROWS * PIECES; i++) numbers[i] = i + 1;
+    assert_int_equal(lum__reject_writer_sync(writer, PIECE_ROWS * PIECES), LUM_OK);
+    check_files(numbers, PIECE_ROWS * PIECES);
+    lum__reject_writer_committed(writer, PIECE_ROWS * 3);
+    assert_int_equal(lum__reject_writer_finish(writer, false, 0), 0); /* the fourth piece's are cut off */
+    assert_int_equal(lum__reject_writer_kept(writer), PIECE_ROWS * 3);
+    check_files(numbers, PIECE_ROWS * 3);
+    lum__reject_writer_close(writer);
+}
+
+/* ------------------------------------------------------------------------------------------------- several threads */
+
+enum { THREADS = 8, ROWS = 400000 };
+static struct {
+    struct lum__reject_writer *writer;
+    pthread_mutex_t claim;
+    uint64_t next;
+    _Atomic uint64_t failures;
+} shared = {.claim = PTHREAD_MUTEX_INITIALIZER};
+
+/* Every 10th row, and all of every 7th piece. */
+static bool is_refused(uint64_t row, uint64_t piece_begin) { return row % 10 == 3 || piece_begin / 1000 % 7 == 2; }
+
+static void *work(void *context)
+{
+    uint32_t worker = (uint32_t)(uintptr_t)context;
+    for (;;) {
+        pthread_mutex_lock(&shared.claim);
+        uint64_t begin = shared.next, count = begin / 1000 % 7 == 2 ? 5000 : 1000;
+        if (begin < ROWS) {
+            if (count > ROWS - begin) count = ROWS - begin;
+            shared.next += count;
+            if (lum__reject_writer_begin_piece(shared.writer, worker, count) != LUM_OK) shared.failures++;
+        }
+        pthread_mutex_unlock(&shared.claim);
+        if (begin >= ROWS) return NULL;
+        if (begin % 13 == 0) usleep(2000); /* a slow one, which others overtake */
+        for (uint64_t row = begin; row < begin + count; row++)
+            if (is_refused(row, begin) && refuse(shared.writer, worker, row + 1, 900) != LUM_OK) shared.failures++;
+        if (lum__reject_writer_end_piece(shared.writer, worker) != LUM_OK) shared.failures++;
+    }
+}
+
+static void any_number_of_workers_write_in_order(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    uint64_t *numbers = malloc(ROWS * sizeof *numbers);
+    size_t count = 0;
+    shared.writer = open_writer(UINT64_MAX);
+    for (uintptr_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, work, (void *)i), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(shared.failures, 0);
+    for (uint64_t begin = 0; begin < ROWS;) {
+        uint64_t piece = begin / 1000 % 7 == 2 ? 5000 : 1000;
+        if (piece > ROWS - begin) piece = ROWS - begin;
+        for (uint64_t row = begin; row < begin + piece; row++)
+            if (is_refused(row, begin)) numbers[count++] = row + 1;
+        begin += piece;
+    }
+    assert_int_equal(lum__reject_writer_sync(shared.writer, ROWS), LUM_OK);
+    lum__reject_writer_committed(shared.writer, ROWS);
+    assert_int_equal(lum__reject_writer_finish(shared.writer, false, 0), 0);
+    assert_int_equal(lum__reject_writer_count(shared.writer), count);
+    assert_int_equal(lum__reject_writer_kept(shared.writer), count);
+    check_files(numbers, count);
+    lum__reject_writer_close(shared.writer);
+    free(numbers);
+}
+
+/* ----------------------------------------------------------------------------------------------------- failures */
+
+static void a_write_that_fails_is_told(void **state)
+{
+    (void)state;
+    struct rlimit before, small = {.rlim_cur = 100000};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+    uint64_t numbers[] = {1, 2};
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 10), LUM_OK);
+    assert_int_equal(refuse(writer, 0, 1, 50), LUM_OK);
+    assert_int_equal(refuse(writer, 0, 2, 50), LUM_OK);
+    assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
+    assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_OK);
+    lum__reject_writer_committed(writer, 10);
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 1000), LUM_OK);
+    for (uint64_t row = 11; row <= 1010; row++) assert_int_equal(refuse(writer, 0, row, 500), LUM_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    lum_status status = lum__reject_writer_end_piece(writer, 0);
+    lum_status sync_status = lum__reject_writer_sync(writer, 1010);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(status, LUM_ERR_IO);
+    assert_int_equal(sync_status, LUM_ERR_IO); /* so no commit counts these rows */
+    assert_true(lum__reject_writer_has_failed(writer));
+    assert_int_equal(lum__reject_writer_say_failure(writer), LUM__EXIT_IO);
+    assert_int_equal(lum__reject_writer_finish(writer, false, 1), 1);
+    check_files(numbers, 2); /* what is committed */
+    lum__reject_writer_close(writer);
+}
+
+static void a_piece_that_is_not_over_stops_its_commit(void **state)
+{
+    (void)state;
+    struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 10), LUM_OK);
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 1, 10), LUM_OK);
+    assert_int_equal(refuse(writer, 1, 12, 50), LUM_OK);
+    assert_int_equal(lum__reject_writer_end_piece(writer, 1), LUM_OK);
+    assert_int_not_equal(lum__reject_writer_sync(writer, 20), LUM_OK);
+    lum__reject_writer_close(writer);
+}
+
+static void more_than_the_most_are_refused(void **state)
+{
+    (void)state;
+    struct lum__reject_writer *writer = open_writer(2);
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 10), LUM_OK);
+    assert_int_equal(refuse(writer, 0, 1, 50), LUM_OK);
+    assert_int_equal(refuse(writer, 0, 2, 50), LUM_OK);
+    assert_int_equal(refuse(writer, 0, 3, 50), LUM_ERR_INPUT);
+    assert_string_equal(lum_last_error()->file, "in.csv");
+    assert_int_equal(lum_last_error()->line, 4);
+    assert_int_equal(lum__reject_writer_finish(writer, false, 6), 6);
+    assert_int_not_equal(access(path, F_OK), 0); /* nothing is committed: removed */
+    assert_int_not_equal(access(errors_path, F_OK), 0);
+    lum__reject_writer_close(writer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pieces_far_ahead_are_spilled, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(any_number_of_workers_write_in_order, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(a_write_that_fails_is_told, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(a_piece_that_is_not_over_stops_its_commit, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(more_than_the_most_are_refused, make_directory, remove_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
