@@ -28,8 +28,7 @@ static char *nearest_real_path(const char *path)
     return realpath(parent, NULL);
 }
 
-/* A copy inside of what it copies would become part of the next one. */
-static bool is_inside(const char *outer, const char *inner)
+bool lum__is_inside(const char *outer, const char *inner)
 {
     char *a = realpath(outer, NULL), *b = nearest_real_path(inner);
     size_t length = a != NULL ? strlen(a) : 0;
@@ -48,6 +47,16 @@ static void remove_folders(const char *destination, bool is_new)
         if (snprintf(path, sizeof path, "%s/%s", destination, folders[i]) < (int)sizeof path) (void)rmdir(path);
     }
     if (is_new) (void)rmdir(destination);
+}
+
+void lum__remove_copy(const char *destination)
+{
+    struct lum__fs_os_options options = {.create = false};
+    struct lum__fs *fs = NULL;
+    if (lum__fs_open_os(destination, &options, &fs) != LUM_OK) return;
+    lum__copy_remove(fs);
+    lum__fs_close(fs);
+    remove_folders(destination, true);
 }
 
 lum_status lum__backup_into(struct lum__fs *from, const char *destination, bool raw, const struct lum__copy_options *options,
@@ -86,7 +95,7 @@ lum_status lum_backup(const char *directory, const char *destination, const lum_
                                      .memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : DEFAULT_MEMORY_BYTES,
                                      .on_progress = options->on_progress,
                                      .callback_context = options->callback_context};
-    lum_status status = is_inside(directory, destination)
+    lum_status status = lum__is_inside(directory, destination)
                             ? lum__fail(LUM_ERR_EXISTS, "the destination lies in the store that is copied")
                             : lum__backup_into(from, destination, options->raw, &copy, report);
     lum__fs_close(from);

@@ -15,6 +15,7 @@ extern const struct lum__command lum__command_info;
 extern const struct lum__command lum__command_load;
 extern const struct lum__command lum__command_manual; /* writes the man pages when lum is built, hidden */
 extern const struct lum__command lum__command_recover;
+extern const struct lum__command lum__command_salvage;
 extern const struct lum__command lum__command_scan;
 extern const struct lum__command lum__command_stress;
 extern const struct lum__command lum__command_stress_read; /* the second process of stress, hidden */

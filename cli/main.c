@@ -20,6 +20,7 @@ const struct lum__command *const lum__commands[] = {
     &lum__command_checkpoint,
     &lum__command_wal,
     &lum__command_backup,
+    &lum__command_salvage,
     &lum__command_completion,
     &lum__command_stress_read,
     &lum__command_manual,

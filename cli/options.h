@@ -63,8 +63,9 @@ struct lum__arguments {
     struct lum__range_i32 x, y;
     /* recover */
     bool dry_run;
-    /* backup */
+    /* backup, salvage */
     bool raw;
+    const char *orphans;
 };
 
 enum lum__option_kind {

@@ -1,6 +1,8 @@
 /* recovery/copy_file.c - see copy_file.h. */
 #include "recovery/copy_file.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
@@ -16,24 +18,35 @@ struct file_copy {
     uint32_t crc; /* of what was written, holes included */
 };
 
-/* One part of the source. Where it cannot be read whole, block by block, so that a bad sector costs itself alone. */
-static lum_status read_part(struct file_copy *copy, uint64_t offset, size_t wanted)
+lum_status lum__read_around(struct lum__file *file, uint8_t *buffer, size_t byte_count, uint64_t offset,
+                            uint64_t *bytes_unreadable)
 {
     size_t bytes_read = 0;
-    lum_status status = lum__file_read(copy->from, copy->buffer, wanted, offset, &bytes_read);
+    lum_status status = lum__file_read(file, buffer, byte_count, offset, &bytes_read);
     if (status == LUM_OK) {
-        for (size_t at = bytes_read; at < wanted; at++) copy->buffer[at] = 0; /* cut off meanwhile: free space */
+        if (bytes_read < byte_count) memset(buffer + bytes_read, 0, byte_count - bytes_read);
         return LUM_OK;
     }
-    if (status != LUM_ERR_IO || !copy->options->pass_over_unreadable) return status;
-    for (size_t at = 0; at < wanted; at += LUM__BLOCK_BYTES) {
-        size_t block = wanted - at < LUM__BLOCK_BYTES ? wanted - at : LUM__BLOCK_BYTES;
+    if (status != LUM_ERR_IO) return status;
+    for (size_t at = 0; at < byte_count; at += LUM__BLOCK_BYTES) {
+        size_t block = byte_count - at < LUM__BLOCK_BYTES ? byte_count - at : LUM__BLOCK_BYTES;
         bytes_read = 0;
-        status = lum__file_read(copy->from, copy->buffer + at, block, offset + at, &bytes_read);
+        status = lum__file_read(file, buffer + at, block, offset + at, &bytes_read);
         if (status != LUM_OK && status != LUM_ERR_IO) return status;
-        if (status == LUM_ERR_IO) copy->counts->bytes_unreadable += block;
-        for (size_t i = status == LUM_OK ? bytes_read : 0; i < block; i++) copy->buffer[at + i] = 0;
+        if (status == LUM_ERR_IO) *bytes_unreadable += block;
+        if (status == LUM_ERR_IO) bytes_read = 0;
+        memset(buffer + at + bytes_read, 0, block - bytes_read);
     }
+    return LUM_OK;
+}
+
+static lum_status read_part(struct file_copy *copy, uint64_t offset, size_t wanted)
+{
+    if (copy->options->pass_over_unreadable)
+        return lum__read_around(copy->from, copy->buffer, wanted, offset, &copy->counts->bytes_unreadable);
+    size_t bytes_read = 0;
+    LUM_TRY(lum__file_read(copy->from, copy->buffer, wanted, offset, &bytes_read));
+    memset(copy->buffer + bytes_read, 0, wanted - bytes_read); /* cut off meanwhile: free space */
     return LUM_OK;
 }
 

@@ -26,4 +26,9 @@ LUM_MUST_USE lum_status lum__copy_file(struct lum__fs *from, struct lum__fs *to,
                                        const struct lum__copy_file_options *options,
                                        struct lum__copy_file_counts *counts);
 
+/* Reads bytes; where they cannot be read as a whole, block by block, so that a bad sector costs itself alone. What
+ * cannot be read, and what lies behind the end of the file, are zeros. */
+LUM_MUST_USE lum_status lum__read_around(struct lum__file *file, uint8_t *buffer, size_t byte_count, uint64_t offset,
+                                         uint64_t *bytes_unreadable);
+
 #endif

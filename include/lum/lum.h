@@ -493,6 +493,59 @@ typedef struct lum_backup_report {
 LUM_PUBLIC LUM_MUST_USE lum_status lum_backup(const char *directory, const char *destination, const lum_backup_options *options,
                                               lum_backup_report *report);
 
+/* --- salvage --- */
+
+/* A part of a damaged store that lum_salvage could not save. */
+typedef struct lum_loss {
+    const char *file;              /* relative to the store; lent during the call */
+    uint64_t offset, byte_count;   /* of what is damaged; UINT64_MAX and 0 where there is no place to tell */
+    uint64_t chunk_offset;         /* of the chunk it is a part of, 0 if it is none */
+    uint32_t page_first, page_count; /* pages of that chunk; page_count 0: all of it */
+    uint64_t transaction_id, commit_sequence; /* of the rows; 0 if not known */
+    uint64_t first_row;            /* number, from 0, of the first lost row in its transaction; UINT64_MAX: not known */
+    bool are_lums_known;           /* false for log that cannot be read: nobody knows what it committed */
+    uint64_t lums_lost;
+    bool are_ranges_known;         /* smallest and largest id and timestamp of the lost rows, both included */
+    uint64_t id_min, id_max, timestamp_min, timestamp_max;
+    uint64_t sequence_first, sequence_last; /* of log records that cannot be read, else 0 */
+    const char *what;              /* one sentence; lent during the call */
+} lum_loss;
+
+typedef struct lum_salvage_options {
+    uint32_t struct_version;
+    const char *orphans;           /* a second new store for chunks that nothing says were committed; NULL: they are not looked for */
+    uint32_t threads;              /* 0: the CPUs this process may use */
+    uint64_t memory_bytes_max;     /* 0: as lum_options */
+    void (*on_loss)(void *context, const lum_loss *loss); /* in commit order, from one thread; may be NULL */
+    bool (*on_progress)(void *context, uint64_t lums_done, uint64_t lums_total); /* false: cancel; may be NULL */
+    void *callback_context;
+} lum_salvage_options;
+#define LUM_SALVAGE_OPTIONS_INIT { .struct_version = 1 }
+
+typedef struct lum_salvage_report {
+    uint32_t struct_version;
+    uint8_t store_id[16];          /* of the damaged store; the new one has an id of its own */
+    uint64_t checkpoint_number;    /* the intact checkpoint that it began with, 0: none was intact */
+    bool is_scanned;               /* checkpoints or log had holes, and all data segments were searched for chunks */
+    uint64_t transactions_whole, transactions_damaged;
+    uint64_t lums_saved;
+    uint64_t lums_lost;            /* that are known of; there may be more where a loss has are_lums_known false */
+    bool is_lost_count_exact;
+    uint64_t loss_count;
+    uint64_t orphan_chunks, orphan_lums; /* written to the second store */
+    uint64_t elapsed_ns;
+} lum_salvage_report;
+#define LUM_SALVAGE_REPORT_INIT { .struct_version = 1 }
+
+/* Writes everything intact that a checkpoint or a commit in the log names into a new store, transaction by transaction, in commit order, with
+ * labels; page by page where chunks are damaged. Works without STATE, without any intact checkpoint, with segments missing. The damaged store is
+ * only read: not a byte and not a time of it changes, and it may lie on read-only media. No writer may have it open.
+ * LUM_OK: all was saved. LUM_ERR_CORRUPT: the new store is complete and closed, but something of the old one is lost (report, on_loss).
+ * LUM_ERR_NOT_FOUND: nothing here is of a store. LUM_ERR_EXISTS: `destination` is not empty. LUM_ERR_BUSY, LUM_ERR_NO_SPACE, LUM_ERR_CANCELLED,
+ * I/O ones: nothing is left in the destination. Blocks for all of it. options may be NULL. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_salvage(const char *directory, const char *destination, const lum_salvage_options *options,
+                                               lum_salvage_report *report);
+
 /* ---------------------------------------------------------------------------------------------------- the log */
 
 typedef struct lum_wal lum_wal;

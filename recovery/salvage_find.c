@@ -1,0 +1,605 @@
+/* recovery/salvage_find.c - which transactions were committed, and where their chunks lie: from the newest intact
+ * checkpoint and the legible log behind it; where either has holes, from what is left of damaged checkpoints and from
+ * the chunks themselves. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "recovery/log_gather.h"
+#include "recovery/salvage_private.h"
+#include "recovery/state.h"
+#include "storage/header.h"
+#include "wal/log_segment.h"
+
+enum { CHECKPOINTS_LISTED_MAX = 64, STORE_IDS_MAX = 16 };
+
+struct find {
+    struct lum__salvage *salvage;
+    bool want_orphans;
+    struct lum__state state;
+    bool has_state;
+    uint64_t numbers[CHECKPOINTS_LISTED_MAX]; /* of checkpoint files, newest first */
+    size_t number_count;
+    struct lum__chunk_entry *named; /* chunks that the log, or a damaged checkpoint, names for transactions of either */
+    size_t named_count, named_capacity;
+    struct lum__log_gap *gaps;
+    size_t gap_count, gap_capacity;
+    size_t base_count;        /* transactions of the intact checkpoint: their chunks are in salvage->chunks already */
+    uint64_t remains_covered; /* by damaged checkpoints, entry by entry */
+    uint64_t last_successor;  /* that the last record names, if it is a seal; else 0 */
+};
+
+/* ------------------------------------------------------------------------------------------------- whose files are
+ * these
+ */
+
+struct vote {
+    struct lum__fs *fs;
+    uint8_t ids[STORE_IDS_MAX][16];
+    uint32_t votes[STORE_IDS_MAX];
+    size_t count;
+};
+
+static void vote_for(struct vote *vote, const char *path, enum lum__file_kind kind)
+{
+    uint8_t block[LUM__BLOCK_BYTES];
+    struct lum__file *file = NULL;
+    struct lum__file_header header;
+    size_t bytes_read = 0, i = 0;
+    if (lum__fs_open_file(vote->fs, path, LUM__OPEN_READ, &file) != LUM_OK) return;
+    bool is_read = lum__file_read(file, block, sizeof block, 0, &bytes_read) == LUM_OK && bytes_read == sizeof block;
+    (void)lum__file_close(file);
+    if (!is_read || lum__header_decode(block, kind, NULL, 0, path, &header) != LUM_OK) return;
+    while (i < vote->count && memcmp(vote->ids[i], header.store_id, 16) != 0) i++;
+    if (i == STORE_IDS_MAX) return;
+    if (i == vote->count) memcpy(vote->ids[vote->count++], header.store_id, 16);
+    vote->votes[i]++;
+}
+
+static lum_status vote_log(void *context, const char *name)
+{
+    char path[LUM__PATH_BYTES_MAX];
+    if (lum__wal_name_number(name) == 0) return LUM_OK;
+    lum__wal_path(lum__wal_name_number(name), path);
+    vote_for(context, path, LUM__FILE_WAL);
+    return LUM_OK;
+}
+
+static lum_status vote_data(void *context, const char *name)
+{
+    char path[LUM__PATH_BYTES_MAX];
+    uint64_t number;
+    if (!lum__name_number(name, "", ".seg", &number)) return LUM_OK;
+    lum__segment_path(number, path);
+    vote_for(context, path, LUM__FILE_DATA);
+    return LUM_OK;
+}
+
+/* Most files decide: one that got here from another store, be it STATE, does not make the rest foreign. */
+static lum_status find_store_id(struct find *find)
+{
+    struct lum__salvage *salvage = find->salvage;
+    struct vote vote = {.fs = salvage->fs};
+    size_t best = 0;
+    vote_for(&vote, "STATE", LUM__FILE_STATE);
+    for (size_t i = 0; i < find->number_count; i++) {
+        char path[LUM__PATH_BYTES_MAX];
+        snprintf(path, sizeof path, "checkpoint-%" PRIu64, find->numbers[i]);
+        vote_for(&vote, path, LUM__FILE_CHECKPOINT);
+    }
+    lum_status status = lum__fs_list(salvage->fs, "wal", vote_log, &vote);
+    if (status != LUM_ERR_NOT_FOUND) LUM_TRY(status);
+    status = lum__fs_list(salvage->fs, "data", vote_data, &vote);
+    if (status != LUM_ERR_NOT_FOUND) LUM_TRY(status);
+    if (vote.count == 0) return lum__fail(LUM_ERR_NOT_FOUND, "no file here has the header of a lum store");
+    for (size_t i = 1; i < vote.count; i++) {
+        if (vote.votes[i] > vote.votes[best]) best = i;
+    }
+    memcpy(salvage->store_id, vote.ids[best], 16);
+    return LUM_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- small
+ * steps
+ */
+
+static lum_status copy_text(const void *bytes, size_t byte_count, char **out)
+{
+    void *copy = NULL;
+    LUM_TRY(lum__alloc_zeroed(1, byte_count + 1, &copy));
+    if (byte_count > 0) memcpy(copy, bytes, byte_count);
+    *out = copy;
+    return LUM_OK;
+}
+
+static lum_status copy_item(const struct lum__metadata *metadata, uint16_t kind, char **out)
+{
+    uint32_t byte_count = 0;
+    const uint8_t *bytes = lum__metadata_find(metadata, kind, &byte_count);
+    return bytes != NULL ? copy_text(bytes, byte_count, out) : LUM_OK;
+}
+
+/* metadata may be NULL. */
+static lum_status add_transaction(struct lum__salvage *salvage, const struct lum__salvage_transaction *transaction,
+                                  const char *label, const struct lum__metadata *metadata)
+{
+    void *array = salvage->transactions;
+    LUM_TRY(lum__grow(&array, &salvage->transaction_capacity, salvage->transaction_count + 1, sizeof *transaction));
+    salvage->transactions = array;
+    struct lum__salvage_transaction *added = &salvage->transactions[salvage->transaction_count++];
+    *added = *transaction;
+    added->label = added->mapping = added->source_names = NULL;
+    LUM_TRY(copy_text(label, strlen(label), &added->label));
+    if (metadata == NULL) return LUM_OK;
+    LUM_TRY(copy_item(metadata, LUM__METADATA_MAPPING, &added->mapping));
+    return copy_item(metadata, LUM__METADATA_SOURCES, &added->source_names);
+}
+
+static void free_texts(struct lum__salvage_transaction *transaction)
+{
+    free(transaction->label);
+    free(transaction->mapping);
+    free(transaction->source_names);
+}
+
+static lum_status add_chunk(struct lum__salvage *salvage, const struct lum__chunk_entry *entry)
+{
+    void *array = salvage->chunks;
+    LUM_TRY(lum__grow(&array, &salvage->chunk_capacity, salvage->chunk_count + 1, sizeof *entry));
+    salvage->chunks = array;
+    salvage->chunks[salvage->chunk_count++] = *entry;
+    return LUM_OK;
+}
+
+static lum_status add_named(struct find *find, const struct lum__chunk_entry *entry)
+{
+    void *array = find->named;
+    LUM_TRY(lum__grow(&array, &find->named_capacity, find->named_count + 1, sizeof *entry));
+    find->named = array;
+    find->named[find->named_count++] = *entry;
+    return LUM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- the intact
+ * checkpoint
+ */
+
+static lum_status take_version(struct find *find, const struct lum__catalogue_version *version)
+{
+    struct lum__salvage *salvage = find->salvage;
+    size_t chunk = 0;
+    for (size_t i = 0; i < version->transaction_count; i++) {
+        const struct lum__transaction *from = &version->transactions[i];
+        struct lum__salvage_transaction transaction = {.transaction_id = from->transaction_id,
+                                                       .commit_sequence = from->commit_sequence,
+                                                       .commit_timestamp = from->commit_timestamp,
+                                                       .is_count_known = true,
+                                                       .lum_count = from->lum_count,
+                                                       .chunk_count = from->chunk_count,
+                                                       .chunk_first = salvage->chunk_count};
+        for (uint64_t j = 0; j < from->chunk_count; j++) LUM_TRY(add_chunk(salvage, &version->chunks[chunk++]));
+        transaction.chunk_end = salvage->chunk_count;
+        LUM_TRY(add_transaction(salvage, &transaction, from->label, &from->metadata));
+    }
+    find->base_count = salvage->transaction_count;
+    return LUM_OK;
+}
+
+/* Open transactions of the checkpoint may be committed by the log behind it. */
+static lum_status take_checkpoint(struct find *find, const struct lum__checkpoint *checkpoint,
+                                  struct lum__catalogue *catalogue)
+{
+    const struct lum__catalogue_version *version = lum__catalogue_pin(catalogue);
+    find->salvage->checkpoint_number = checkpoint->number;
+    find->salvage->covered_sequence = checkpoint->replay.sequence;
+    lum_status status = take_version(find, version);
+    lum__catalogue_unpin(catalogue, version);
+    for (size_t i = 0; i < checkpoint->open_count && status == LUM_OK; i++) {
+        for (size_t j = 0; j < checkpoint->open[i].chunk_count && status == LUM_OK; j++)
+            status = add_named(find, &checkpoint->open[i].chunks[j]);
+    }
+    return status;
+}
+
+static lum_status find_checkpoint(struct find *find)
+{
+    for (size_t i = 0; i < find->number_count; i++) {
+        struct lum__checkpoint checkpoint = {0};
+        struct lum__catalogue *catalogue = NULL;
+        LUM_TRY(lum__catalogue_create(&catalogue));
+        lum_status status =
+            lum__checkpoint_read(find->salvage->fs, find->numbers[i], find->salvage->store_id, &checkpoint, catalogue);
+        bool is_intact = status == LUM_OK;
+        if (is_intact) status = take_checkpoint(find, &checkpoint, catalogue);
+        lum__checkpoint_fini(&checkpoint);
+        lum__catalogue_destroy(catalogue);
+        if (is_intact || status == LUM_ERR_NO_MEMORY) return status;
+    }
+    return LUM_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- the
+ * log
+ */
+
+static lum_status take_commit(struct find *find, const struct lum__wal_record *record)
+{
+    struct lum__salvage_transaction transaction = {.transaction_id = record->transaction_id,
+                                                   .commit_sequence = record->sequence,
+                                                   .commit_timestamp = record->timestamp,
+                                                   .is_count_known = true,
+                                                   .lum_count = record->commit.lum_count,
+                                                   .chunk_count = record->commit.chunk_count};
+    return add_transaction(find->salvage, &transaction, record->commit.label, &record->commit.metadata);
+}
+
+static lum_status take_record(void *context, const struct lum__wal_record *record)
+{
+    struct find *find = context;
+    find->last_successor = record->type == LUM__WAL_SEAL ? record->seal.successor : 0;
+    if (record->type == LUM__WAL_CHUNK) return add_named(find, &record->chunk);
+    if (record->type == LUM__WAL_COMMIT) return take_commit(find, record);
+    return LUM_OK;
+}
+
+static lum_status take_gap(void *context, const struct lum__log_gap *gap)
+{
+    struct find *find = context;
+    void *array = find->gaps;
+    LUM_TRY(lum__grow(&array, &find->gap_capacity, find->gap_count + 1, sizeof *gap));
+    find->gaps = array;
+    find->gaps[find->gap_count++] = *gap;
+    return LUM_OK;
+}
+
+static lum_status read_log(struct find *find)
+{
+    bool is_clean = find->has_state && find->state.is_clean;
+    struct lum__log_gather_options options = {.sequence_min = find->salvage->covered_sequence + 1,
+                                              .sequence_max = is_clean ? find->state.clean_sequence : UINT64_MAX,
+                                              .sequence_known = is_clean ? find->state.clean_sequence : 0,
+                                              .each = take_record,
+                                              .gap = take_gap,
+                                              .context = find};
+    struct lum__log_gather_counts counts;
+    return lum__log_gather(find->salvage->fs, find->salvage->store_id, &options, &counts);
+}
+
+/* The log's last word is that it goes on in another segment. Not a hole with an end, but one all the same. */
+static lum_status check_successor(struct find *find)
+{
+    struct lum__wal_segment segment;
+    struct lum__file *file = NULL;
+    if (find->last_successor == 0 || (find->has_state && find->state.is_clean)) return LUM_OK;
+    lum_status status = lum__log_segment_open(find->salvage->fs, find->salvage->store_id, find->last_successor,
+                                              LUM__OPEN_READ, &segment, &file);
+    (void)lum__file_close(file);
+    if (status == LUM_OK) return LUM_OK;
+    struct lum__salvage_loss loss = {.face = {.offset = LUM_NO_OFFSET, .first_row = UINT64_MAX}};
+    lum__wal_path(find->last_successor, loss.file);
+    snprintf(loss.what, sizeof loss.what,
+             "the log goes on in this segment, which cannot be read: what was committed "
+             "there is not known");
+    return lum__salvage_note(find->salvage, &loss);
+}
+
+/* --------------------------------------------------------------------------------------------- what is left of the
+ * others
+ */
+
+static lum_status take_remains(struct find *find, const struct lum__checkpoint_remains *remains)
+{
+    uint64_t covered = find->salvage->covered_sequence;
+    for (size_t i = 0; i < remains->chunk_count; i++) {
+        if (remains->chunks[i].commit_sequence > covered) LUM_TRY(add_named(find, &remains->chunks[i]));
+    }
+    for (size_t i = 0; i < remains->transaction_count; i++) {
+        const struct lum__salvage_transaction *from = &remains->transactions[i];
+        if (from->commit_sequence <= covered) continue;
+        LUM_TRY(add_transaction(find->salvage, from, from->label, NULL));
+    }
+    if (remains->covered_sequence > find->remains_covered) find->remains_covered = remains->covered_sequence;
+    return LUM_OK;
+}
+
+static lum_status read_damaged_checkpoints(struct find *find)
+{
+    for (size_t i = 0; i < find->number_count; i++) {
+        struct lum__checkpoint_remains remains;
+        if (find->numbers[i] <= find->salvage->checkpoint_number) continue;
+        lum_status status =
+            lum__salvage_checkpoint(find->salvage->fs, find->salvage->store_id, find->numbers[i], &remains);
+        if (status == LUM_ERR_NO_MEMORY) return status;
+        if (status != LUM_OK) continue;
+        status = take_remains(find, &remains);
+        lum__checkpoint_remains_fini(&remains);
+        LUM_TRY(status);
+    }
+    return LUM_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------- chunks to
+ * transactions
+ */
+
+static int compare_chunks(const void *a, const void *b)
+{
+    const struct lum__chunk_entry *left = a, *right = b;
+    if (left->transaction_id != right->transaction_id) return left->transaction_id < right->transaction_id ? -1 : 1;
+    return (left->ordinal > right->ordinal) - (left->ordinal < right->ordinal);
+}
+
+static int compare_transactions(const void *a, const void *b)
+{
+    const struct lum__salvage_transaction *left = a, *right = b;
+    if (left->commit_sequence != right->commit_sequence) return left->commit_sequence < right->commit_sequence ? -1 : 1;
+    return (right->is_count_known > left->is_count_known) - (right->is_count_known < left->is_count_known);
+}
+
+/* A transaction may have been found in the log and in a damaged checkpoint. Both say the same. */
+static void remove_repeated(struct find *find)
+{
+    struct lum__salvage *salvage = find->salvage;
+    struct lum__salvage_transaction *all = salvage->transactions;
+    size_t kept = find->base_count;
+    if (salvage->transaction_count > kept + 1)
+        qsort(all + kept, salvage->transaction_count - kept, sizeof *all, compare_transactions);
+    for (size_t i = kept; i < salvage->transaction_count; i++) {
+        if (kept > find->base_count && all[kept - 1].commit_sequence == all[i].commit_sequence) {
+            free_texts(&all[i]);
+            continue;
+        }
+        all[kept++] = all[i];
+    }
+    salvage->transaction_count = kept;
+}
+
+static size_t first_of(const struct lum__chunk_entry *chunks, size_t count, uint64_t transaction_id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (chunks[middle].transaction_id < transaction_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Which chunk of the transaction comes next: by ordinal, of two with one ordinal the one that lies where it says (a
+ * recovery may have moved a chunk, and the log names its old place). *named, *scanned: behind it. */
+static const struct lum__chunk_entry *next_chunk(const struct find *find, uint64_t id, size_t *named, size_t *scanned)
+{
+    const struct lum__salvage *salvage = find->salvage;
+    const struct lum__chunk_entry *a = *named < find->named_count ? &find->named[*named] : NULL;
+    const struct lum__chunk_entry *b = *scanned < salvage->scanned_count ? &salvage->scanned[*scanned] : NULL;
+    if (a != NULL && a->transaction_id != id) a = NULL;
+    if (b != NULL && b->transaction_id != id) b = NULL;
+    if (a == NULL && b == NULL) return NULL;
+    const struct lum__chunk_entry *out = b != NULL && (a == NULL || b->ordinal <= a->ordinal) ? b : a;
+    while (*named < find->named_count && find->named[*named].transaction_id == id &&
+           find->named[*named].ordinal <= out->ordinal) {
+        const struct lum__chunk_entry *at = &find->named[(*named)++];
+        if (at->ordinal == out->ordinal && out == b && at->segment == b->segment && at->offset == b->offset) out = at;
+    }
+    while (*scanned < salvage->scanned_count && salvage->scanned[*scanned].transaction_id == id &&
+           salvage->scanned[*scanned].ordinal <= out->ordinal)
+        ++*scanned;
+    return out;
+}
+
+static uint64_t count_named(const struct find *find, uint64_t id)
+{
+    uint64_t count = 0;
+    for (size_t i = first_of(find->named, find->named_count, id);
+         i < find->named_count && find->named[i].transaction_id == id; i++)
+        count +=
+            i == 0 || find->named[i - 1].transaction_id != id || find->named[i - 1].ordinal != find->named[i].ordinal;
+    return count;
+}
+
+static lum_status note_missing(struct find *find, const struct lum__salvage_transaction *transaction, uint64_t rows)
+{
+    struct lum__salvage_loss loss = {.face = {.offset = LUM_NO_OFFSET,
+                                              .first_row = UINT64_MAX,
+                                              .transaction_id = transaction->transaction_id,
+                                              .commit_sequence = transaction->commit_sequence,
+                                              .are_lums_known = true,
+                                              .lums_lost = transaction->lum_count - rows}};
+    snprintf(loss.file, sizeof loss.file, "data");
+    snprintf(loss.what, sizeof loss.what, "chunks of a committed transaction of which nothing says where they lie");
+    return lum__salvage_note(find->salvage, &loss);
+}
+
+/* The chunks of one transaction that the intact checkpoint does not have. */
+static lum_status resolve(struct find *find, struct lum__salvage_transaction *transaction)
+{
+    struct lum__salvage *salvage = find->salvage;
+    uint64_t id = transaction->transaction_id, rows = 0;
+    size_t named = first_of(find->named, find->named_count, id);
+    size_t scanned = first_of(salvage->scanned, salvage->scanned_count, id);
+    bool is_whole = transaction->is_count_known && count_named(find, id) >= transaction->chunk_count;
+    if (is_whole) scanned = salvage->scanned_count; /* the log has all of it */
+    transaction->chunk_first = salvage->chunk_count;
+    for (const struct lum__chunk_entry *entry; (entry = next_chunk(find, id, &named, &scanned)) != NULL;) {
+        rows += entry->row_count;
+        LUM_TRY(add_chunk(salvage, entry));
+        salvage->chunks[salvage->chunk_count - 1].commit_sequence = transaction->commit_sequence;
+    }
+    transaction->chunk_end = salvage->chunk_count;
+    if (!transaction->is_count_known || rows >= transaction->lum_count) return LUM_OK;
+    return note_missing(find, transaction, rows);
+}
+
+static bool is_any_incomplete(const struct find *find)
+{
+    for (size_t i = find->base_count; i < find->salvage->transaction_count; i++) {
+        const struct lum__salvage_transaction *transaction = &find->salvage->transactions[i];
+        if (count_named(find, transaction->transaction_id) < transaction->chunk_count) return true;
+    }
+    return false;
+}
+
+/* Chunk entries of a damaged checkpoint whose transaction entry is illegible: the chunks say when it was committed. */
+static lum_status add_nameless(struct find *find)
+{
+    struct lum__salvage *salvage = find->salvage;
+    for (size_t i = 0; i < find->named_count; i++) {
+        const struct lum__chunk_entry *entry = &find->named[i];
+        bool is_seen = entry->commit_sequence == 0; /* named by the log: its commit says whether it counts */
+        if (i > 0 && find->named[i - 1].transaction_id == entry->transaction_id &&
+            find->named[i - 1].commit_sequence == entry->commit_sequence)
+            continue;
+        for (size_t j = find->base_count; j < salvage->transaction_count && !is_seen; j++)
+            is_seen = salvage->transactions[j].commit_sequence == entry->commit_sequence;
+        if (is_seen) continue;
+        struct lum__salvage_transaction transaction = {.transaction_id = entry->transaction_id,
+                                                       .commit_sequence = entry->commit_sequence};
+        LUM_TRY(add_transaction(salvage, &transaction, "", NULL));
+    }
+    return LUM_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------
+ * orphans */
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct lum__chunk_entry *left = a, *right = b;
+    if (left->segment != right->segment) return left->segment < right->segment ? -1 : 1;
+    return (left->offset > right->offset) - (left->offset < right->offset);
+}
+
+static bool is_named(const struct lum__chunk_entry *by_place, size_t count, const struct lum__chunk_entry *entry)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_places(&by_place[middle], entry);
+        if (order == 0) return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static lum_status add_orphan(struct lum__salvage *salvage, const struct lum__chunk_entry *entry)
+{
+    struct lum__salvage_transaction *last =
+        salvage->orphan_count > 0 ? &salvage->orphans[salvage->orphan_count - 1] : NULL;
+    if (last == NULL || last->transaction_id != entry->transaction_id) {
+        void *array = salvage->orphans;
+        LUM_TRY(lum__grow(&array, &salvage->orphan_capacity, salvage->orphan_count + 1, sizeof *last));
+        salvage->orphans = array;
+        last = &salvage->orphans[salvage->orphan_count++];
+        *last = (struct lum__salvage_transaction){.transaction_id = entry->transaction_id,
+                                                  .chunk_first = salvage->chunk_count};
+    }
+    LUM_TRY(add_chunk(salvage, entry));
+    last->chunk_end = salvage->chunk_count;
+    return LUM_OK;
+}
+
+static lum_status find_orphans(struct lum__salvage *salvage)
+{
+    size_t count = salvage->chunk_count;
+    void *memory = NULL;
+    lum_status status = LUM_OK;
+    LUM_TRY(lum__alloc(count * sizeof *salvage->chunks, &memory));
+    struct lum__chunk_entry *by_place = memory;
+    if (count > 0) memcpy(by_place, salvage->chunks, count * sizeof *by_place);
+    if (count > 1) qsort(by_place, count, sizeof *by_place, compare_places);
+    for (size_t i = 0; i < salvage->scanned_count && status == LUM_OK; i++) {
+        if (!is_named(by_place, count, &salvage->scanned[i])) status = add_orphan(salvage, &salvage->scanned[i]);
+    }
+    free(by_place);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- all of
+ * it */
+
+static lum_status note_gaps(struct find *find)
+{
+    for (size_t i = 0; i < find->gap_count; i++) {
+        const struct lum__log_gap *gap = &find->gaps[i];
+        struct lum__salvage_loss loss = {.face = {.offset = LUM_NO_OFFSET,
+                                                  .first_row = UINT64_MAX,
+                                                  .sequence_first = gap->sequence_first,
+                                                  .sequence_last = gap->sequence_last}};
+        if (gap->sequence_last <= find->remains_covered) continue; /* a damaged checkpoint says what came of it */
+        if (loss.face.sequence_first <= find->remains_covered) loss.face.sequence_first = find->remains_covered + 1;
+        snprintf(loss.file, sizeof loss.file, "wal");
+        if (gap->segment != 0) {
+            lum__wal_path(gap->segment, loss.file);
+            loss.face.offset = gap->offset;
+        }
+        snprintf(loss.what, sizeof loss.what, "log records that cannot be read: what they committed is not known");
+        LUM_TRY(lum__salvage_note(find->salvage, &loss));
+    }
+    return LUM_OK;
+}
+
+static lum_status find_all(struct find *find)
+{
+    struct lum__salvage *salvage = find->salvage;
+    LUM_TRY(lum__checkpoint_list(salvage->fs, find->numbers, CHECKPOINTS_LISTED_MAX, &find->number_count));
+    LUM_TRY(find_store_id(find));
+    find->has_state = lum__state_read(salvage->fs, &find->state) == LUM_OK &&
+                      memcmp(find->state.store_id, salvage->store_id, 16) == 0;
+    LUM_TRY(find_checkpoint(find));
+    LUM_TRY(read_log(find));
+    bool is_incomplete = salvage->checkpoint_number == 0 || find->gap_count > 0;
+    if (is_incomplete) LUM_TRY(read_damaged_checkpoints(find));
+    if (find->named_count > 1) qsort(find->named, find->named_count, sizeof *find->named, compare_chunks);
+    if (is_incomplete) LUM_TRY(add_nameless(find));
+    remove_repeated(find);
+    if (is_incomplete || find->want_orphans || is_any_incomplete(find)) LUM_TRY(lum__salvage_scan(salvage));
+    for (size_t i = find->base_count; i < salvage->transaction_count; i++)
+        LUM_TRY(resolve(find, &salvage->transactions[i]));
+    LUM_TRY(note_gaps(find));
+    LUM_TRY(check_successor(find));
+    return find->want_orphans ? find_orphans(salvage) : LUM_OK;
+}
+
+lum_status lum__salvage_open(struct lum__fs *fs, bool want_orphans, struct lum__salvage *out)
+{
+    struct find find = {.salvage = out, .want_orphans = want_orphans};
+    bool writer_alive = false;
+    memset(out, 0, sizeof *out);
+    out->fs = fs;
+    pthread_mutex_init(&out->mutex, NULL);
+    lum_status status = lum__store_lock_shared(fs, &out->lock_file, &writer_alive);
+    if (status == LUM_OK && writer_alive)
+        status = lum__fail(LUM_ERR_BUSY, "a writer has the store open: it is not to be salvaged from under it");
+    if (status == LUM_OK) status = find_all(&find);
+    free(find.named);
+    free(find.gaps);
+    if (status != LUM_OK) {
+        struct lum__error cause = *lum__error_last();
+        lum__salvage_close(out);
+        lum__error_restore(&cause);
+    }
+    return status;
+}
+
+void lum__salvage_close(struct lum__salvage *salvage)
+{
+    for (size_t i = 0; i < salvage->transaction_count; i++) free_texts(&salvage->transactions[i]);
+    free(salvage->transactions);
+    free(salvage->orphans);
+    free(salvage->chunks);
+    free(salvage->scanned);
+    free(salvage->losses);
+    for (size_t i = 0; i < salvage->file_count; i++) (void)lum__file_close(salvage->files[i].file);
+    free(salvage->files);
+    (void)lum__file_close(salvage->lock_file);
+    pthread_mutex_destroy(&salvage->mutex);
+    memset(salvage, 0, sizeof *salvage);
+}
