@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/latest.h"
 #include "api/store.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -15,6 +16,7 @@ struct lum_scan {
     bool selects_all;
     uint64_t rows_returned;
     lum_t *selected; /* rows of a page that are in range */
+    struct lum__latest *latest; /* or NULL */
 };
 
 static lum_status range_of(const lum_scan_options *options, struct lum__range *out, bool *selects_all)
@@ -37,15 +39,41 @@ static bool is_in_range(const struct lum__range *range, const lum_t *row)
            row->position_y >= range->y_min && row->position_y <= range->y_max;
 }
 
-/* Copies the rows in range to `out` (room for as many), returns their count. */
-static size_t select_rows(const struct lum__range *range, const lum_t *rows, size_t row_count, lum_t *out)
+/* Copies the rows in range, and of those (latest not NULL) the newest versions, to `out` (room for a page). position: of rows[0]. */
+static lum_status select_rows(const struct lum__range *range, const struct lum__latest *latest, uint64_t position, const lum_t *rows,
+                              size_t row_count, lum_t *out, size_t *out_count)
 {
+    uint64_t bits[LUM__PAGE_ROWS_MAX / 64];
     size_t selected = 0;
+    *out_count = 0;
+    if (latest != NULL) LUM_TRY(lum__latest_bits(latest, position, row_count, bits));
+    else memset(bits, 0xff, sizeof bits);
     for (size_t i = 0; i < row_count; i++) {
         out[selected] = rows[i]; /* branch-free: overwritten unless it counts */
-        selected += is_in_range(range, &rows[i]);
+        selected += is_in_range(range, &rows[i]) & (bits[i / 64] >> i % 64 & 1);
     }
-    return selected;
+    *out_count = selected;
+    return LUM_OK;
+}
+
+/* With options->latest: finds the newest versions in a pinned version of the catalogue. */
+static lum_status find_latest(lum_store *store, const lum_scan_options *options, const struct lum__catalogue_version *version,
+                              uint32_t threads, struct lum__latest **out)
+{
+    *out = NULL;
+    if (options == NULL || !options->latest) return LUM_OK;
+    struct lum__latest_options latest_options = {.id_min = options->id_min,
+                                                 .id_max = options->id_max,
+                                                 .threads = threads,
+                                                 .memory_bytes_max = store->options.memory_bytes_max,
+                                                 .directory = options->temporary_directory,
+                                                 .store_id = store->store_id};
+    return lum__latest_find(store->fs, store->files, version->chunks, version->chunk_count, &latest_options, out);
+}
+
+static lum_status refuse_columns(void)
+{
+    return lum__fail(LUM_ERR_ARGUMENT, "the newest versions come as rows, not as columns");
 }
 
 static struct lum__chunk_scan_options scan_options(const lum_store *store, const struct lum__range *range)
@@ -70,6 +98,8 @@ lum_status lum_scan_open(lum_store *store, const lum_scan_options *options, lum_
     scan->version = lum__catalogue_pin(store->catalogue);
     LUM_TRY_OUT(lum__alloc(LUM__PAGE_ROWS_MAX * sizeof(lum_t), (void **)&scan->selected));
     struct lum__chunk_scan_options chunk_options = scan_options(store, &range);
+    LUM_TRY_OUT(find_latest(store, options, scan->version, store->options.threads, &scan->latest));
+    if (scan->latest != NULL) scan->selects_all = false;
     LUM_TRY_OUT(lum__chunk_cursor_open(store->fs, store->files, scan->version->chunks, scan->version->chunk_count, &chunk_options, &scan->cursor));
     *out = scan;
     scan = NULL;
@@ -93,7 +123,7 @@ lum_status lum_scan_next_rows(lum_scan *scan, const lum_t **rows, size_t *row_co
             *row_count = page_rows;
         } else {
             *rows = scan->selected;
-            *row_count = select_rows(&scan->range, page, page_rows, scan->selected);
+            LUM_TRY(select_rows(&scan->range, scan->latest, lum__chunk_cursor_position(scan->cursor), page, page_rows, scan->selected, row_count));
         }
     }
     scan->rows_returned += *row_count;
@@ -106,6 +136,7 @@ lum_status lum_scan_next_columns(lum_scan *scan, lum_columns *columns, size_t *r
     memset(columns, 0, sizeof *columns);
     *row_count = 0;
     LUM_TRY(lum__store_check(scan->store));
+    if (scan->latest != NULL) return refuse_columns();
     uint32_t page_rows = 0;
     LUM_TRY(lum__chunk_cursor_next_columns(scan->cursor, columns, &page_rows));
     *row_count = page_rows;
@@ -132,6 +163,7 @@ void lum_scan_close(lum_scan *scan)
     if (scan == NULL) return;
     if (scan->cursor != NULL) lum__chunk_cursor_close(scan->cursor);
     if (scan->version != NULL) lum__catalogue_unpin(scan->store->catalogue, scan->version);
+    lum__latest_free(scan->latest);
     free(scan->selected);
     free(scan);
 }
@@ -144,6 +176,7 @@ struct parallel_scan {
     lum_scan_visitor visit;
     void *context;
     lum_t *selected; /* a page for each worker */
+    struct lum__latest *latest; /* or NULL */
     _Atomic uint64_t rows_returned;
 };
 
@@ -154,7 +187,7 @@ static lum_status visit_page(void *context, uint32_t worker, size_t chunk_index,
     size_t count = row_count;
     if (!scan->selects_all) {
         lum_t *selected = scan->selected + (size_t)worker * LUM__PAGE_ROWS_MAX;
-        count = select_rows(&scan->range, rows, row_count, selected);
+        LUM_TRY(select_rows(&scan->range, scan->latest, position, rows, row_count, selected, &count));
         rows = selected;
         if (count == 0) return LUM_OK;
     }
@@ -170,13 +203,18 @@ lum_status lum_scan_parallel(lum_store *store, const lum_scan_options *options, 
     struct parallel_scan scan = {.visit = visit, .context = context};
     LUM_TRY(range_of(options, &scan.range, &scan.selects_all));
     if (threads == 0) threads = store->options.threads;
-    if (!scan.selects_all) LUM_TRY(lum__alloc((size_t)threads * LUM__PAGE_ROWS_MAX * sizeof(lum_t), (void **)&scan.selected));
     const struct lum__catalogue_version *version = lum__catalogue_pin(store->catalogue);
     struct lum__chunk_scan_options chunk_options = scan_options(store, &scan.range);
     struct lum__chunk_scan_counts chunk_counts = {0};
-    lum_status status = lum__chunk_scan(store->fs, store->files, version->chunks, version->chunk_count, &chunk_options, threads, visit_page,
-                                        NULL, &scan, &chunk_counts);
+    lum_status status = LUM_OK;
+    LUM_TRY_OUT(find_latest(store, options, version, threads, &scan.latest));
+    if (scan.latest != NULL) scan.selects_all = false;
+    if (!scan.selects_all) LUM_TRY_OUT(lum__alloc((size_t)threads * LUM__PAGE_ROWS_MAX * sizeof(lum_t), (void **)&scan.selected));
+    status = lum__chunk_scan(store->fs, store->files, version->chunks, version->chunk_count, &chunk_options, threads, visit_page, NULL, &scan,
+                             &chunk_counts);
+out:
     lum__catalogue_unpin(store->catalogue, version);
+    lum__latest_free(scan.latest);
     free(scan.selected);
     if (counts != NULL) public_counts(&chunk_counts, atomic_load(&scan.rows_returned), counts);
     return status;
@@ -202,6 +240,7 @@ lum_status lum_scan_parallel_columns(lum_store *store, const lum_scan_options *o
     struct lum__range range;
     bool selects_all = false;
     LUM_TRY(range_of(options, &range, &selects_all));
+    if (options != NULL && options->latest) return refuse_columns();
     struct lum__chunk_scan_options chunk_options = scan_options(store, &range);
     chunk_options.visit_columns = visit_columns;
     const struct lum__catalogue_version *version = lum__catalogue_pin(store->catalogue);

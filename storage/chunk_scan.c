@@ -174,6 +174,7 @@ struct lum__chunk_cursor {
     struct lum__chunk_source source;
     struct lum__chunk_reader reader;
     struct workspace workspace;
+    uint64_t position;
 };
 
 lum_status lum__chunk_cursor_open(struct lum__fs *fs, struct lum__segment_files *files,
@@ -215,6 +216,7 @@ lum_status lum__chunk_cursor_next(struct lum__chunk_cursor *cursor, const lum_t 
                                    cursor->workspace.rows));
     *rows = cursor->workspace.rows;
     *row_count = page.entry.row_count;
+    cursor->position = page.position;
     return LUM_OK;
 }
 
@@ -230,8 +232,11 @@ lum_status lum__chunk_cursor_next_columns(struct lum__chunk_cursor *cursor, lum_
     lum__segment_path(entry->segment, path);
     LUM_TRY(lum__chunk_decode_page_columns(page.bytes, &page.entry, entry, cursor->workspace.scratch, path, columns));
     *row_count = page.entry.row_count;
+    cursor->position = page.position;
     return LUM_OK;
 }
+
+uint64_t lum__chunk_cursor_position(const struct lum__chunk_cursor *cursor) { return cursor->position; }
 
 void lum__chunk_cursor_counts(const struct lum__chunk_cursor *cursor, struct lum__chunk_scan_counts *out)
 {

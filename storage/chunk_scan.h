@@ -58,6 +58,8 @@ LUM_MUST_USE lum_status lum__chunk_cursor_next(struct lum__chunk_cursor *cursor,
                                                uint32_t *row_count);
 LUM_MUST_USE lum_status lum__chunk_cursor_next_columns(struct lum__chunk_cursor *cursor, lum_columns *columns,
                                                        uint32_t *row_count);
+/* Number of the first of the rows handed out last among all rows of the chunks. */
+uint64_t lum__chunk_cursor_position(const struct lum__chunk_cursor *cursor);
 void lum__chunk_cursor_counts(const struct lum__chunk_cursor *cursor, struct lum__chunk_scan_counts *out);
 void lum__chunk_cursor_close(struct lum__chunk_cursor *cursor);
 

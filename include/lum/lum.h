@@ -357,6 +357,10 @@ typedef struct lum_scan_options {
     uint64_t timestamp_min, timestamp_max;
     int32_t x_min, x_max;
     int32_t y_min, y_max;
+    /* Only the newest version of each id, and none of an id whose newest is a tombstone; still in scan order. The ranges then choose among those. All ids
+     * are read first, by options.threads of lum_open; what that puts aside beyond memory_bytes_max goes to temporary files. Not for columns. */
+    bool latest;
+    const char *temporary_directory; /* for latest; NULL: $TMPDIR, else /var/tmp. 16 bytes for each row in the range of ids may be needed */
 } lum_scan_options;
 #define LUM_SCAN_OPTIONS_INIT                                                                                          \
     { .struct_version = 1, .id_max = UINT64_MAX, .timestamp_max = UINT64_MAX, .x_min = INT32_MIN, .x_max = INT32_MAX,  \
@@ -364,19 +368,20 @@ typedef struct lum_scan_options {
 
 typedef struct lum_scan lum_scan;
 
-/* What a scan did; pages_read < pages_total where the page minima and maxima allowed to skip. */
+/* What a scan did; pages_read < pages_total where the page minima and maxima allowed to skip. With latest: without the reading of ids before it. */
 typedef struct lum_scan_counts {
     uint64_t rows_returned, rows_read;
     uint64_t chunks_total, chunks_read, pages_total, pages_read;
     uint64_t bytes_read;
 } lum_scan_counts;
 
-/* A scan of one snapshot: every version, tombstones too, in commit order, then input order. Pins the snapshot until closed. */
+/* A scan of one snapshot: every version, tombstones too, in commit order, then input order. Pins the snapshot until closed. With latest it blocks for
+ * the reading of all ids, and damage ends it: what a damaged page holds may hide anything; LUM_ERR_NO_SPACE for want of room for temporary files. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_open(lum_store *store, const lum_scan_options *options, lum_scan **out);
 /* The next rows (a page's worth at most, at least 1), lent until the next call on this scan. LUM_END after the last. Every row was verified; damage
  * is LUM_ERR_CORRUPT with file and offset, and the next call goes on behind the damaged page. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_next_rows(lum_scan *scan, const lum_t **rows, size_t *row_count);
-/* The same as columns (all rows of a page that has any in range; range options filter pages, not rows). */
+/* The same as columns (all rows of a page that has any in range; range options filter pages, not rows). LUM_ERR_ARGUMENT with latest. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_next_columns(lum_scan *scan, lum_columns *columns, size_t *row_count);
 LUM_PUBLIC void lum_scan_counts_get(const lum_scan *scan, lum_scan_counts *out);
 LUM_PUBLIC void lum_scan_close(lum_scan *scan);
@@ -390,7 +395,7 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_parallel(lum_store *store, const lum
                                                      lum_scan_visitor visit, void *context, lum_scan_counts *counts);
 
 /* The same with columns, which need not be turned into rows: lent during the call, every row of a page that has any in range (as
- * lum_scan_next_columns). */
+ * lum_scan_next_columns). LUM_ERR_ARGUMENT with latest. */
 typedef lum_status (*lum_scan_column_visitor)(void *context, uint32_t worker, uint64_t position, const lum_columns *columns,
                                               size_t row_count);
 LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_parallel_columns(lum_store *store, const lum_scan_options *options, uint32_t threads,
