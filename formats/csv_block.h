@@ -14,7 +14,9 @@
 #endif
 
 struct lum__block64 {
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+    __m512i part[1];
+#elif defined(__AVX2__)
     __m256i part[2];
 #elif defined(__SSE2__)
     __m128i part[4];
@@ -26,7 +28,9 @@ struct lum__block64 {
 static inline struct lum__block64 lum__block64_load(const uint8_t *at)
 {
     struct lum__block64 block;
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+    block.part[0] = _mm512_loadu_si512((const void *)at);
+#elif defined(__AVX2__)
     for (int i = 0; i < 2; ++i) block.part[i] = _mm256_loadu_si256((const __m256i *)(const void *)(at + 32 * i));
 #elif defined(__SSE2__)
     for (int i = 0; i < 4; ++i) block.part[i] = _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * i));
@@ -39,7 +43,9 @@ static inline struct lum__block64 lum__block64_load(const uint8_t *at)
 static inline uint64_t lum__block64_equal(const struct lum__block64 *block, char c)
 {
     uint64_t mask = 0;
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+    mask = _mm512_cmpeq_epi8_mask(block->part[0], _mm512_set1_epi8(c));
+#elif defined(__AVX2__)
     for (int i = 0; i < 2; ++i) {
         __m256i equal = _mm256_cmpeq_epi8(block->part[i], _mm256_set1_epi8(c));
         mask |= (uint64_t)(uint32_t)_mm256_movemask_epi8(equal) << (32 * i);

@@ -26,7 +26,9 @@ static lum_status open_piece(void *context, uint32_t worker_index, uint64_t rows
     worker->next_row = piece->first_row;
     worker->rows_left = piece->row_count;
     worker->lines = lum__line_counter_begin(piece);
-    lum__csv_cursor_init(&worker->cursor, source->delimiter, piece->buffer, piece->buffer + piece->bytes);
+    worker->at = piece->buffer;
+    worker->end = piece->buffer + piece->bytes;
+    worker->index.row_at = worker->index.row_count = 0;
     return LUM_OK;
 }
 
@@ -39,19 +41,19 @@ static bool takes_default(const struct lum__csv_source *source, const struct lum
            memcmp(field->text, source->null_text, field->length) == 0;
 }
 
-/* One row; false if it is bad, and why. The cursor is then somewhere in it. */
-static bool parse_row(const struct lum__csv_source *source, struct lum__csv_worker *worker, lum_t *row,
-                      struct lum__csv_field *field, struct lum__row_fault *fault)
+/* The row at the cursor; false if it is bad, and why. The cursor is then somewhere in it. */
+static bool parse_row(const struct lum__csv_source *source, struct lum__csv_cursor *cursor, uint64_t row_number,
+                      lum_t *row, struct lum__csv_field *field, struct lum__row_fault *fault)
 {
     const struct lum__mapping_rule *rule = source->plan.rules, *rules_end = rule + source->plan.rule_count;
-    const uint8_t *row_begin = worker->cursor.at;
+    const uint8_t *row_begin = cursor->at;
     uint32_t column = 0;
     size_t offence;
 
     *row = source->plan.defaults;
-    if (source->plan.id_is_row_number) row->id = worker->next_row + 1;
+    if (source->plan.id_is_row_number) row->id = row_number;
     do {
-        lum__csv_next_field(&worker->cursor, field);
+        lum__csv_next_field(cursor, field);
         if (field->error != LUM__CSV_OK) return lum__csv_fault_quotes(source, field, column, fault), false;
         for (; rule < rules_end && rule->column == column; ++rule) {
             if (takes_default(source, rule, field)) continue;
@@ -66,25 +68,21 @@ static bool parse_row(const struct lum__csv_source *source, struct lum__csv_work
     if (column != source->columns.count) return lum__csv_fault_count(source, row_begin, column, fault), false;
     if (source->shown.source.has_checksums) {
         uint32_t checksum = lum_record_checksum(row);
-        if (row->checksum != checksum)
-            return lum__csv_fault_checksum(row_begin, row->checksum, checksum, fault), false;
+        if (row->checksum != checksum) return lum__csv_fault_checksum(row_begin, row->checksum, checksum, fault), false;
     }
     return true;
 }
 
-/* A bad row, whose last field so far is *field: the load's end, or to be told, with the cursor at the next row. */
+/* A bad row: the load's end, or to be told. */
 static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_begin,
-                             struct lum__csv_field *field, const struct lum__row_fault *fault)
+                             const uint8_t *row_end, const struct lum__row_fault *fault)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
-    const struct lum__text_piece *piece = worker->piece;
     uint64_t line = lum__line_counter_go(&worker->lines, fault->at);
-    uint64_t offset = lum__text_piece_offset(piece, fault->at);
+    uint64_t offset = lum__text_piece_offset(worker->piece, fault->at);
 
     if (source->rejects == NULL) return lum__fault_raise(fault, source->name, line, offset);
-    while (!field->row_ended) lum__csv_next_field(&worker->cursor, field);
-    const uint8_t *row_end = worker->cursor.at;
-    if (row_end < worker->cursor.end && row_end[-1] == '\r' && *row_end == '\n') ++row_end;
+    if (row_end < worker->end && row_end[-1] == '\r' && *row_end == '\n') ++row_end;
     const struct lum__rejected_row rejected = {.row = worker->next_row + 1,
                                                .line = line,
                                                .offset = offset,
@@ -97,35 +95,104 @@ static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_ind
     return source->rejects->row(source->rejects->context, worker_index, &rejected);
 }
 
+/* What a call of fill() has done so far. */
+struct filled {
+    lum_t *rows;
+    size_t count, bad_count;
+    lum_status status;
+};
+
+/* The row at worker->at, the slow and exact way: a row more, or a bad one. */
+static void take_row(struct lum__csv_source *source, uint32_t worker_index, struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    struct lum__csv_cursor cursor;
+    struct lum__csv_field field;
+    struct lum__row_fault fault;
+
+    lum__csv_cursor_init(&cursor, source->delimiter, worker->at, worker->end);
+    bool more = lum__csv_next_row(&cursor);
+    LUM_ASSERT(more); /* rows_left was counted by the scanner, which agrees with the cursor on what a row is */
+    const uint8_t *row_begin = cursor.at;
+    if (parse_row(source, &cursor, worker->next_row + 1, &filled->rows[filled->count], &field, &fault)) {
+        filled->count++;
+    } else {
+        while (!field.row_ended) lum__csv_next_field(&cursor, &field);
+        filled->bad_count++;
+        filled->status = refuse_row(source, worker_index, row_begin, cursor.at, &fault);
+    }
+    worker->at = cursor.at;
+    worker->next_row++;
+    worker->rows_left--;
+}
+
+/* Rows that the kernel parsed, some of them not to its satisfaction. */
+static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, uint32_t row_count,
+                        struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    const lum_t *rows = filled->rows + filled->count;
+
+    for (uint32_t row = 0; row < row_count && filled->status == LUM_OK; ++row) {
+        if (worker->index.bad[row]) {
+            worker->at = worker->index.text + (uint32_t)(worker->index.before[row] + 1);
+            take_row(source, worker_index, filled);
+            continue;
+        }
+        filled->rows[filled->count++] = rows[row];
+        worker->next_row++;
+        worker->rows_left--;
+    }
+}
+
+/* The next rows: as many as the kernel can do at once, or one the slow way. */
+static void take_rows(struct lum__csv_source *source, uint32_t worker_index, uint32_t rows_max, struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    struct lum__csv_index *index = &worker->index;
+    bool any_bad;
+
+    if (index->row_at == index->row_count) source->kernel->csv_index(index, source->delimiter, worker->at, worker->end);
+    if (index->row_at == index->row_count) { /* a row that is too long, or with odd quotes */
+        take_row(source, worker_index, filled);
+        return;
+    }
+    uint32_t count = source->kernel->csv_parse(index, &source->fast, worker->next_row + 1, rows_max,
+                                               filled->rows + filled->count, &any_bad);
+    if (count == 0) { /* more or fewer fields than there should be */
+        lum__csv_index_skip_row(index);
+        take_row(source, worker_index, filled);
+    } else if (any_bad) {
+        settle_rows(source, worker_index, count, filled);
+    } else {
+        filled->count += count;
+        worker->next_row += count;
+        worker->rows_left -= count;
+    }
+    worker->at = index->text + index->row_begin;
+}
+
 static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t rows_max, size_t *row_count)
 {
     struct lum__csv_source *source = context;
     struct lum__csv_worker *worker = worker_index < LUM__SOURCE_WORKERS_MAX ? source->workers[worker_index] : NULL;
-    lum_status status = LUM_OK;
-    size_t count = 0, bad_count = 0;
-    struct lum__csv_field field;
-    struct lum__row_fault fault;
+    struct filled filled = {.rows = rows};
 
     *row_count = 0;
     if (worker == NULL) return lum__fail(LUM_ERR_ARGUMENT, "fill() of a CSV source before open_piece()");
-    while (count < rows_max && worker->rows_left > 0 && status == LUM_OK) {
-        bool more = lum__csv_next_row(&worker->cursor);
-        LUM_ASSERT(more); /* rows_left was counted by the scanner, which agrees with the cursor on what a row is */
-        const uint8_t *row_begin = worker->cursor.at;
-        if (parse_row(source, worker, &rows[count], &field, &fault)) {
-            ++count;
-        } else {
-            ++bad_count;
-            status = refuse_row(source, worker_index, row_begin, &field, &fault);
-        }
-        worker->next_row++;
-        worker->rows_left--;
+    while (filled.count < rows_max && worker->rows_left > 0 && filled.status == LUM_OK) {
+        size_t wanted = rows_max - filled.count;
+        if (wanted > worker->rows_left) wanted = worker->rows_left;
+        if (source->is_fast)
+            take_rows(source, worker_index, wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX, &filled);
+        else
+            take_row(source, worker_index, &filled);
     }
     /* Counters for reports; they order nothing. */
-    atomic_fetch_add_explicit(&source->rows_read, count + bad_count, memory_order_relaxed);
-    if (bad_count > 0) atomic_fetch_add_explicit(&source->rows_rejected, bad_count, memory_order_relaxed);
-    if (status == LUM_OK) *row_count = count;
-    return status;
+    atomic_fetch_add_explicit(&source->rows_read, filled.count + filled.bad_count, memory_order_relaxed);
+    if (filled.bad_count > 0) atomic_fetch_add_explicit(&source->rows_rejected, filled.bad_count, memory_order_relaxed);
+    if (filled.status == LUM_OK) *row_count = filled.count;
+    return filled.status;
 }
 
 static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected, uint64_t *bytes_read)
@@ -225,6 +292,8 @@ lum_status lum__csv_open(const struct lum__input_bytes *input, const struct lum_
     lum__mapping_set_time_unit(&source->plan, options->time_unit);
     for (uint32_t rule = 0; rule < source->plan.rule_count; ++rule)
         if (source->plan.rules[rule].field == LUM__FIELD_CHECKSUM) source->shown.source.has_checksums = true;
+    source->kernel = lum__text_kernel_current();
+    lum__csv_plan_columns(source);
     *out = &source->shown;
     return LUM_OK;
 out:

@@ -9,6 +9,7 @@
 #include "formats/csv_cursor.h"
 #include "formats/csv_source.h"
 #include "formats/row_fault.h"
+#include "formats/text_kernel.h"
 #include "formats/text_pieces.h"
 
 /* Where a worker is in its piece: written by open_piece(), then only touched by that worker's fill(). */
@@ -16,8 +17,9 @@ struct lum__csv_worker {
     const struct lum__text_piece *piece;
     uint64_t next_row; /* number of the next row, from 0 */
     uint64_t rows_left;
-    struct lum__csv_cursor cursor;
+    const uint8_t *at, *end; /* the next row, or empty lines before it; the piece's end */
     struct lum__line_counter lines;
+    struct lum__csv_index index; /* where it has rows left, the first one is the next row */
 };
 
 struct lum__csv_source {
@@ -37,6 +39,9 @@ struct lum__csv_source {
     struct lum__mapping_columns columns;
     struct lum__mapping_plan plan;
     char *mapping_text;
+    const struct lum__text_kernel *kernel;
+    struct lum__csv_plan fast;
+    bool is_fast; /* false: every row the slow way */
 
     struct lum__text_pieces pieces;
     struct lum__csv_worker *workers[LUM__SOURCE_WORKERS_MAX];
@@ -49,6 +54,9 @@ struct lum__csv_source {
 /* csv_header.c: reads up to the first row, checks that it can be CSV, takes the columns' names from it (no_header:
  * their number, and leaves the row in `rest`). */
 lum_status lum__csv_read_header(struct lum__csv_source *source, bool no_header);
+
+/* csv_plan.c: fills in source->fast, from all that is known after opening. */
+void lum__csv_plan_columns(struct lum__csv_source *source);
 
 /* csv_error.c: why a row is refused. */
 void lum__csv_fault_quotes(const struct lum__csv_source *source, const struct lum__csv_field *field, uint32_t column,

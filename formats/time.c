@@ -1,6 +1,7 @@
 /* ISO 8601 to nanoseconds since the Unix epoch. Declared in formats/number.h. */
 #include <string.h>
 
+#include "formats/date.h"
 #include "formats/number.h"
 
 static enum lum__number_error fail_at(enum lum__number_error error, size_t *at, size_t offset)
@@ -32,25 +33,6 @@ static bool take_byte(struct reader *reader, char c)
 {
     if (reader->p == reader->end || *reader->p != c) return false;
     reader->p++;
-    return true;
-}
-
-static bool is_leap_year(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
-
-/* Leap years before `year`, counted from the year 1. */
-static int64_t leap_years_before(int year) { return (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400; }
-
-/* Days from 1970-01-01 to a day of the Gregorian calendar; false if there is no such day. Years 1 to 9999. */
-static bool days_of_date(int year, int month, int day, int64_t *out)
-{
-    static const int days_before_month[13] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
-
-    if (year < 1 || month < 1 || month > 12 || day < 1) return false;
-    int leap = is_leap_year(year);
-    int month_days = days_before_month[month] - days_before_month[month - 1] + (month == 2 && leap);
-    if (day > month_days) return false;
-    *out = (int64_t)365 * (year - 1970) + leap_years_before(year) - leap_years_before(1970) +
-           days_before_month[month - 1] + (month > 2 && leap) + day - 1;
     return true;
 }
 
@@ -148,7 +130,7 @@ static enum lum__number_error parse_date(struct reader *reader, bool round, uint
         if (reader->p < reader->end) return fail_at(LUM__NUMBER_SYNTAX, at, (size_t)(reader->p - reader->begin));
     }
     if (year == 0) return fail_at(LUM__NUMBER_DATE_RANGE, at, 0);
-    if (!days_of_date(year, month, day, &days)) return fail_at(LUM__NUMBER_DATE_FIELD, at, 0);
+    if (!lum__days_of_date(year, month, day, &days)) return fail_at(LUM__NUMBER_DATE_FIELD, at, 0);
     seconds += days * 86400;
     uint64_t value;
     if (seconds < 0 || __builtin_mul_overflow((uint64_t)seconds, (uint64_t)1000000000, &value) ||

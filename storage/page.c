@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/simd.h"
 #include "storage/page_kernel.h"
 #include "storage/record.h"
 
@@ -25,32 +26,19 @@ static pthread_once_t chosen_once = PTHREAD_ONCE_INIT;
 
 const struct lum__page_kernel *lum__page_kernel_by_name(const char *name)
 {
+    static const struct lum__page_kernel *const kernels[] = {
+        &lum__page_kernel_baseline,
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    bool has_avx2 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("sse4.2");
-    if (strcmp(name, "avx2") == 0 && has_avx2) return &lum__page_kernel_avx2;
-    /* AVX-512 without VPCLMULQDQ (before Ice Lake and Zen 4) clocks down and has the slower CRC: not worth a level. */
-    if (strcmp(name, "avx512") == 0 && has_avx2 && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vpclmulqdq"))
-        return &lum__page_kernel_avx512;
+        &lum__page_kernel_avx2,
+        &lum__page_kernel_avx512,
 #endif
-    return strcmp(name, "baseline") == 0 ? &lum__page_kernel_baseline : NULL;
+    };
+    enum lum__simd level = lum__simd_find(name);
+
+    return level < LUM__SIMD_COUNT && lum__simd_has(level) ? kernels[level] : NULL;
 }
 
-/* The best level of the CPU that is not above LUM_SIMD. An unknown name there is no reason to fail: it is ignored. */
-static void choose_kernel(void)
-{
-    static const char *const names[] = {"baseline", "avx2", "avx512"};
-    const char *limit = getenv("LUM_SIMD");
-    chosen = &lum__page_kernel_baseline;
-    for (int i = 0; i < 3; i++) {
-        const struct lum__page_kernel *kernel = lum__page_kernel_by_name(names[i]);
-        if (kernel != NULL) chosen = kernel;
-        if (limit != NULL && strcmp(limit, names[i]) == 0) break;
-    }
-}
+static void choose_kernel(void) { chosen = lum__page_kernel_by_name(lum__simd_name(lum__simd_best())); }
 
 const struct lum__page_kernel *lum__page_kernel_current(void)
 {

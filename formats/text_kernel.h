@@ -1,0 +1,104 @@
+/* formats/text_kernel.h - the loops over bytes of text, compiled once per instruction level (formats/text_kernel.c) and
+ * chosen once at run time.
+ *
+ * The fast way of CSV: csv_index() finds the delimiters and row ends of some hundred rows at once, with quotes resolved
+ * 64 bytes at a time; csv_parse() goes through the rows it can be sure of (as many fields as the header has) column by
+ * column, so that each loop knows what it parses. What it cannot be sure of stays out of the index, or is marked bad;
+ * the slow way (formats/csv_cursor.h) looks at those rows again and is the one truth about what is wrong with them. */
+#ifndef LUM_FORMATS_TEXT_KERNEL_H
+#define LUM_FORMATS_TEXT_KERNEL_H
+
+#include "base/simd.h"
+#include "formats/mapping.h"
+#include "formats/row_scan.h"
+
+/* How a column is parsed; whatever the fast way does not take goes through lum__field_parse(). */
+enum lum__csv_kind {
+    LUM__CSV_U64,
+    LUM__CSV_U32,
+    LUM__CSV_I32,
+    LUM__CSV_FLAG,        /* 0 or 1 */
+    LUM__CSV_TYPE,        /* 0 to 5 */
+    LUM__CSV_DECIMAL_U64, /* times ten to the `exponent` */
+    LUM__CSV_DECIMAL_I32,
+    LUM__CSV_TIME, /* digits, or a date */
+    LUM__CSV_SLOW  /* only lum__field_parse() */
+};
+struct lum__csv_column {
+    const struct lum__mapping_rule *rule;
+    enum lum__csv_kind kind;
+    uint32_t exponent;   /* 0 to 9 */
+    uint32_t row_offset; /* of the field in lum_t */
+};
+
+/* What all rows of a source have in common. */
+struct lum__csv_plan {
+    char delimiter;
+    bool round;
+    bool id_is_row_number;
+    bool has_checksums;
+    const char *null_text; /* NULL: none */
+    size_t null_text_length;
+    uint32_t field_count; /* of every row */
+    uint32_t column_count;
+    struct lum__csv_column columns[LUM__FIELD_COUNT];
+    lum_t defaults;
+};
+
+enum { LUM__CSV_INDEX_POSITIONS = 4096, LUM__CSV_INDEX_ROWS = 256, LUM__CSV_INDEX_BLOCK = 64 };
+
+/* Where the fields of the next rows end. Whole rows only; positions count from `text`. */
+struct lum__csv_index {
+    const uint8_t *text, *end;
+    uint32_t row_count, row_at; /* row_ends[row_at] is the next row's; none is left if they are equal */
+    uint32_t position_count, position_at;
+    uint32_t row_begin; /* position of the next row's first byte */
+    uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
+    uint32_t before[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of the parsed rows: their first byte - 1 */
+    uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows */
+    uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 8]; /* the kernel writes in steps of 8 */
+};
+
+struct lum__text_kernel {
+    const char *name;
+    lum__scan_rows csv_scan, lines_scan;
+    uint64_t (*count_lines)(const uint8_t *bytes, size_t byte_count, bool last_was_cr);
+
+    /* Indexes rows of a text that begins at a row's start (or at empty lines before it); LUM__TEXT_SLACK behind the
+     * end. No rows: the next one has to be taken the slow way. */
+    void (*csv_index)(struct lum__csv_index *index, char delimiter, const uint8_t *text, const uint8_t *end);
+    /* Parses the index's next rows as long as they have plan->field_count fields, at most rows_max, and passes over
+     * them. index->bad tells which of them to take the slow way; *any_bad whether there are such. Returns how many. */
+    uint32_t (*csv_parse)(struct lum__csv_index *index, const struct lum__csv_plan *plan, uint64_t row_number,
+                          uint32_t rows_max, lum_t *rows, bool *any_bad);
+};
+
+extern const struct lum__text_kernel lum__text_kernel_baseline;
+#if defined(__x86_64__)
+extern const struct lum__text_kernel lum__text_kernel_avx2;
+extern const struct lum__text_kernel lum__text_kernel_avx512;
+#endif
+
+/* Tests force a level before they start threads; NULL ends that. NULL for a level that this CPU does not have. */
+const struct lum__text_kernel *lum__text_kernel_of(enum lum__simd level);
+const struct lum__text_kernel *lum__text_kernel_current(void);
+void lum__text_kernel_force(const struct lum__text_kernel *kernel);
+
+/* The position of the first byte at or behind `position` that is no line end. */
+static inline uint32_t lum__csv_index_skip_empty(const struct lum__csv_index *index, uint32_t position)
+{
+    const uint32_t end = (uint32_t)(index->end - index->text);
+    while (position < end && (index->text[position] == '\n' || index->text[position] == '\r')) ++position;
+    return position;
+}
+
+/* Passes over the index's next row. */
+static inline void lum__csv_index_skip_row(struct lum__csv_index *index)
+{
+    uint32_t row_end = index->row_ends[index->row_at++];
+    while (index->position_at < index->position_count && index->positions[index->position_at] <= row_end)
+        index->position_at++;
+    index->row_begin = lum__csv_index_skip_empty(index, row_end);
+}
+
+#endif
