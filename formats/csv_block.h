@@ -66,4 +66,28 @@ static inline uint64_t lum__block64_equal(const struct lum__block64 *block, char
     return mask;
 }
 
+/* Which are equal to one of two. */
+static inline uint64_t lum__block64_equal_either(const struct lum__block64 *block, char a, char b)
+{
+#if defined(__AVX2__) && !defined(__AVX512BW__)
+    uint64_t mask = 0;
+    for (int i = 0; i < 2; ++i) {
+        __m256i equal = _mm256_or_si256(_mm256_cmpeq_epi8(block->part[i], _mm256_set1_epi8(a)),
+                                        _mm256_cmpeq_epi8(block->part[i], _mm256_set1_epi8(b)));
+        mask |= (uint64_t)(uint32_t)_mm256_movemask_epi8(equal) << (32 * i);
+    }
+    return mask;
+#elif defined(__SSE2__) && !defined(__AVX2__)
+    uint64_t mask = 0;
+    for (int i = 0; i < 4; ++i) {
+        __m128i equal = _mm_or_si128(_mm_cmpeq_epi8(block->part[i], _mm_set1_epi8(a)),
+                                     _mm_cmpeq_epi8(block->part[i], _mm_set1_epi8(b)));
+        mask |= (uint64_t)(uint32_t)_mm_movemask_epi8(equal) << (16 * i);
+    }
+    return mask;
+#else
+    return lum__block64_equal(block, a) | lum__block64_equal(block, b);
+#endif
+}
+
 #endif

@@ -53,10 +53,10 @@ struct lum__csv_index {
     uint32_t row_count, row_at; /* row_ends[row_at] is the next row's; none is left if they are equal */
     uint32_t position_count, position_at;
     uint32_t row_begin; /* position of the next row's first byte */
-    uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
+    uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK + 16];
     uint32_t before[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of the parsed rows: their first byte - 1 */
     uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows */
-    uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 8]; /* the kernel writes in steps of 8 */
+    uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 16]; /* the kernel writes in steps */
 };
 
 struct lum__text_kernel {
