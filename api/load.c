@@ -16,7 +16,7 @@ lum_status lum_source_fail(const char *file, uint64_t line, uint64_t offset, con
 
 /* Five eighths of the memory are chunk buffers; the rest is rows, columns, the log's batch, the catalogue and the program. Four buffers a
  * producer are the most that help: one being filled, three on their way to the disk. */
-static lum_status make_pool(lum_store *store)
+lum_status lum__store_make_pool(lum_store *store)
 {
     lum_status status = LUM_OK;
     pthread_mutex_lock(&store->mutex);
@@ -60,7 +60,7 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
     LUM_TRY(check_arguments(source, options, report));
     *report = (lum_load_report)LUM_LOAD_REPORT_INIT;
     LUM_TRY(lum__store_check_writable(store));
-    LUM_TRY(make_pool(store));
+    LUM_TRY(lum__store_make_pool(store));
     struct lum__load_context context = {.fs = store->fs,
                                         .lock_file = store->lock_file,
                                         .segments = store->parts.segments,

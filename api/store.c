@@ -76,7 +76,8 @@ static lum_status open_writer(lum_store *store, const char *directory)
     memcpy(store->store_id, store->parts.store_id, sizeof store->store_id);
     struct lum__sequencer_options sequencer_options = {.sync_mode = store->options.sync_mode,
                                                        .sync_interval_ms = store->options.sync_interval_ms,
-                                                       .checkpoint_wal_bytes = store->options.checkpoint_wal_bytes};
+                                                       .checkpoint_wal_bytes = store->options.checkpoint_wal_bytes,
+                                                       .row_bytes_max = store->options.memory_bytes_max / 8};
     return lum__sequencer_start(&store->parts, store->lock_file, &sequencer_options, &store->sequencer);
 }
 
@@ -156,6 +157,7 @@ lum_status lum_close(lum_store *store)
     LUM_TRY(lum__store_check(store));
     lum_status status = LUM_OK;
     if (store->is_writer) {
+        lum__store_end_transactions(store);
         status = lum__sequencer_stop(store->sequencer); /* after it nobody writes, so this is the last word on whether a sync failed */
         if (status == LUM_OK) status = lum__parts_close_clean(&store->parts, store->lock_file);
         else lum__parts_abandon(&store->parts);
@@ -227,7 +229,7 @@ lum_status lum_info(lum_store *store, lum_info_data *out)
     out->format_version = LUM__FORMAT_VERSION;
     out->lum_count = version->lum_count;
     out->chunk_count = version->chunk_count;
-    out->transaction_count = version->transaction_count;
+    out->transaction_count = version->committed_count;
     out->data_bytes = version->data_bytes;
     out->digest = version->digest;
     lum__catalogue_unpin(store->catalogue, version);
@@ -297,7 +299,10 @@ lum_status lum_transactions(lum_store *store, lum_status (*each)(void *context, 
                                      .lum_count = transaction->lum_count,
                                      .chunk_count = transaction->chunk_count,
                                      .digest = transaction->digest,
-                                     .label = transaction->label};
+                                     .label = transaction->label,
+                                     .run_count = transaction->run_count > 0 ? transaction->run_count : 1,
+                                     .first_sequence = transaction->commit_sequence - transaction->run_span,
+                                     .is_in_run = transaction->is_member};
         LUM_TRY_OUT(show_texts(&transaction->metadata, &texts, &data));
         LUM_TRY_OUT(each(context, &data));
     }

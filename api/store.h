@@ -37,7 +37,8 @@ struct lum_store {
 
     /* under mutex */
     pthread_mutex_t mutex;
-    struct lum__pool *pool; /* made by the first load */
+    struct lum__pool *pool; /* made by the first load, or the first large transaction */
+    struct lum_txn *transactions; /* not ended yet: a list */
 
     /* any thread, relaxed: statistics */
     _Atomic uint64_t data_bytes_written, producer_write_wait_ns;
@@ -47,6 +48,10 @@ struct lum_store {
 LUM_MUST_USE lum_status lum__store_check(const lum_store *store);
 /* ... and what is not open for writing, or poisoned. */
 LUM_MUST_USE lum_status lum__store_check_writable(const lum_store *store);
+/* The buffer pool, made now if need be. LUM_ERR_MEMORY_LIMIT. */
+LUM_MUST_USE lum_status lum__store_make_pool(lum_store *store);
+/* Rolls back what was not ended: the store is being closed. Their handles only answer an error from now on. */
+void lum__store_end_transactions(lum_store *store);
 /* Copies *options with its defaults filled in; LUM_ERR_VERSION, LUM_ERR_ARGUMENT. */
 LUM_MUST_USE lum_status lum__options_resolve(const lum_options *options, lum_options *out);
 /* lum_open on any file table (tests use simulated disks); options resolved. The store owns fs, also after a failure. */

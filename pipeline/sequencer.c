@@ -28,6 +28,10 @@ enum { HEALTHY, BEING_POISONED, POISONED };
 /* How long the ring must stay empty before the watermark record is written: a lone committer that comes back at once pays no second sync. */
 #define IDLE_GRACE_NS 10000000u
 #define NO_SPACE_PAUSE_NS 1000000000u
+/* Rows of small transactions in one batch, and so by how much the row table may outgrow its limit. */
+#define BATCH_ROW_BYTES_MAX (4u << 20)
+/* Asynchronous commits that keep coming are synced at least so often. */
+#define ASYNC_SYNC_NS 10000000u
 
 /* A transaction that has logged a chunk and is neither committed nor rolled back. */
 struct open_transaction {
@@ -46,9 +50,12 @@ struct lum__sequencer {
     /* sequencer thread only */
     struct lum__request *batch_first, *batch_last;
     uint32_t batch_requests;
-    uint64_t batch_data_bytes;
+    uint64_t batch_data_bytes, batch_row_bytes;
     uint64_t batch_begin_ns;
     bool batch_is_urgent;
+    bool batch_is_data_synced; /* every chunk of its commits was synced before their records */
+    bool rows_are_refused;     /* the row table is full, and the disk too */
+    uint64_t fold_retry_ns;    /* not before, after a full disk */
     bool stop;
     uint64_t watermark_logged; /* watermark of the newest record in the log */
     uint64_t content_sequence; /* of the newest record that says something of a transaction; 0: none since the start */
@@ -66,6 +73,8 @@ struct lum__sequencer {
     _Atomic uint64_t checkpoint_sequence, checkpoint_number;
     _Atomic uint64_t data_syncs, log_syncs, batches, commits, log_bytes;
     _Alignas(64) _Atomic uint64_t next_transaction;
+    _Alignas(64) _Atomic uint32_t waiter_count;  /* D1: raised with seq_cst before durable_sequence is looked at; D2: looked at after it was stored */
+    _Atomic uint32_t durable_event;              /* counts up when it rose while somebody waited, and when the store is poisoned */
     _Alignas(64) _Atomic uint32_t is_poisoned; /* P1: stored with release after poison_error; P2: readers load it with acquire */
     struct lum__error poison_error;
 };
@@ -106,6 +115,12 @@ static bool is_poisoned(struct lum__sequencer *sequencer)
     return atomic_load_explicit(&sequencer->is_poisoned, memory_order_relaxed) != HEALTHY; /* only the yes or no matters here */
 }
 
+static void wake_waiters(struct lum__sequencer *sequencer)
+{
+    atomic_fetch_add_explicit(&sequencer->durable_event, 1, memory_order_release); /* D3 */
+    lum__futex_wake_all(&sequencer->durable_event);
+}
+
 /* Step F: the first cause stays; this thread's error is it. */
 void lum__sequencer_poison(struct lum__sequencer *sequencer)
 {
@@ -114,6 +129,7 @@ void lum__sequencer_poison(struct lum__sequencer *sequencer)
     if (!atomic_compare_exchange_strong_explicit(&sequencer->is_poisoned, &healthy, BEING_POISONED, memory_order_relaxed, memory_order_relaxed)) return;
     sequencer->poison_error = *lum__error_last();
     atomic_store_explicit(&sequencer->is_poisoned, POISONED, memory_order_release); /* P1 */
+    wake_waiters(sequencer);
 }
 
 lum_status lum__sequencer_check(struct lum__sequencer *sequencer)
@@ -243,18 +259,37 @@ static lum_status sum_transaction(const struct lum__request *request, struct ope
     return LUM_OK;
 }
 
+/* The rows of a small transaction. Should its commit not get into the log, they mean nothing. */
+static lum_status log_rows(struct lum__sequencer *sequencer, struct lum__request *request)
+{
+    if (sequencer->rows_are_refused)
+        return lum__fail(LUM_ERR_NO_SPACE, "the disk is full, and so is the memory for small transactions that cannot be folded into it");
+    struct lum__wal_record record = {.type = LUM__WAL_PAGES, .transaction_id = request->transaction_id, .count = request->lum_count};
+    record.pages.rows = request->rows;
+    record.pages.row_count = (uint32_t)request->lum_count;
+    record.pages.digest = request->rows_digest;
+    LUM_TRY(append(sequencer, &record));
+    request->wal_segment = record.segment;
+    request->wal_offset = record.offset;
+    return LUM_OK;
+}
+
 static lum_status log_commit(struct lum__sequencer *sequencer, struct lum__request *request)
 {
     if (request->chain != NULL && request->chain->is_broken) return lum__fail(LUM_ERR_NO_SPACE, "an earlier commit of the load failed");
-    struct open_transaction *open = find_open(sequencer, request->transaction_id);
-    if (open == NULL) LUM_TRY(add_open(sequencer, request->transaction_id, &open)); /* an empty transaction */
-    uint32_t digest = 0;
-    LUM_TRY(sum_transaction(request, open, &digest));
+    uint32_t digest = request->rows_digest;
+    if (request->rows != NULL) {
+        LUM_TRY(log_rows(sequencer, request));
+    } else {
+        struct open_transaction *open = find_open(sequencer, request->transaction_id);
+        if (open == NULL) LUM_TRY(add_open(sequencer, request->transaction_id, &open)); /* an empty transaction */
+        LUM_TRY(sum_transaction(request, open, &digest));
+    }
     struct lum__wal_record record = {.type = LUM__WAL_COMMIT, .transaction_id = request->transaction_id, .count = request->lum_count};
     record.commit.chunk_count = request->chunk_count;
     record.commit.lum_count = request->lum_count;
     record.commit.digest = digest;
-    record.commit.data_synced = sequencer->options.sync_mode == LUM_SYNC_COMMIT;
+    record.commit.data_synced = sequencer->batch_is_data_synced;
     LUM_ASSERT(!record.commit.data_synced || sequencer->dirty_count == 0);
     if (request->label != NULL) {
         size_t label_bytes = strlen(request->label);
@@ -296,7 +331,8 @@ static lum_status log_request(struct lum__sequencer *sequencer, struct lum__requ
 static lum_status publish_commit(struct lum__sequencer *sequencer, struct lum__request *request)
 {
     struct open_transaction *open = find_open(sequencer, request->transaction_id);
-    LUM_ASSERT(open != NULL);
+    struct lum__catalogue *catalogue = sequencer->parts->catalogue;
+    LUM_ASSERT(open != NULL || request->rows != NULL);
     struct lum__transaction transaction = {
         .transaction_id = request->transaction_id,
         .commit_sequence = request->sequence,
@@ -304,12 +340,16 @@ static lum_status publish_commit(struct lum__sequencer *sequencer, struct lum__r
         .lum_count = request->lum_count,
         .chunk_count = request->chunk_count,
         .digest = request->ticket->digest,
-        .data_synced = sequencer->options.sync_mode == LUM_SYNC_COMMIT,
+        .data_synced = sequencer->batch_is_data_synced,
         .label = request->label != NULL ? request->label : "",
         .metadata = request->metadata,
     };
-    LUM_TRY(lum__catalogue_commit(sequencer->parts->catalogue, &transaction, open->base.chunks, open->base.chunk_count));
-    remove_open(sequencer, open);
+    if (request->rows != NULL) {
+        LUM_TRY(lum__catalogue_commit_rows(catalogue, &transaction, request->rows, request->wal_segment, request->wal_offset));
+    } else {
+        LUM_TRY(lum__catalogue_commit(catalogue, &transaction, open->base.chunks, open->base.chunk_count));
+        remove_open(sequencer, open);
+    }
     atomic_fetch_add_explicit(&sequencer->commits, 1, memory_order_relaxed);
     request->ticket->sequence = request->sequence;
     request->ticket->timestamp = request->timestamp;
@@ -325,6 +365,8 @@ static void publish_sequences(struct lum__sequencer *sequencer)
     atomic_store_explicit(&sequencer->log_bytes, lum__wal_bytes_written(writer), memory_order_relaxed);
     atomic_store_explicit(&sequencer->log_syncs, lum__wal_sync_count(writer), memory_order_relaxed);
     atomic_store_explicit(&sequencer->durable_sequence, durable, memory_order_release); /* S1 */
+    atomic_thread_fence(memory_order_seq_cst);                                            /* D2 pairs with D1 */
+    if (atomic_load_explicit(&sequencer->waiter_count, memory_order_relaxed) > 0) wake_waiters(sequencer);
 }
 
 /* Step 8: in order, makes commits visible, gives rolled back space back, answers. */
@@ -349,7 +391,7 @@ static void publish_request(struct lum__sequencer *sequencer, struct lum__reques
         answer(request->ticket, LUM_OK);
         break;
     case LUM__REQUEST_SYNC:
-        request->ticket->sequence = lum__wal_durable_sequence(sequencer->parts->writer);
+        if (request->ticket != NULL) request->ticket->sequence = lum__wal_durable_sequence(sequencer->parts->writer);
         answer(request->ticket, LUM_OK);
         break;
     default: break; /* chunks have no ticket */
@@ -390,9 +432,18 @@ static lum_status note_chunks(struct lum__sequencer *sequencer)
     return LUM_OK;
 }
 
+/* Nothing but asynchronous commits, and the last sync is not long ago: a later batch, or the watermark once the ring is empty, syncs them. */
+static bool may_sync_later(const struct lum__sequencer *sequencer)
+{
+    for (const struct lum__request *request = sequencer->batch_first; request != NULL; request = request->next) {
+        if (request->kind != LUM__REQUEST_COMMIT || !request->is_async) return false;
+    }
+    return lum__clock_monotonic_ns() - sequencer->last_sync_ns < ASYNC_SYNC_NS;
+}
+
 static bool must_sync(const struct lum__sequencer *sequencer)
 {
-    if (sequencer->options.sync_mode == LUM_SYNC_COMMIT) return true;
+    if (sequencer->options.sync_mode == LUM_SYNC_COMMIT) return !may_sync_later(sequencer);
     for (const struct lum__request *request = sequencer->batch_first; request != NULL; request = request->next) {
         if (request->kind == LUM__REQUEST_SYNC) return true;
     }
@@ -456,6 +507,7 @@ static lum_status run_batch(struct lum__sequencer *sequencer)
     LUM_TRY(note_chunks(sequencer));
     bool sync = must_sync(sequencer);
     if (sync) LUM_TRY(sync_dirty(sequencer)); /* steps 3, 4 */
+    sequencer->batch_is_data_synced = sync && sequencer->options.sync_mode == LUM_SYNC_COMMIT;
     LUM_TRY(log_batch(sequencer));
     LUM_TRY(write_and_sync(sequencer, sync));
     publish_sequences(sequencer);
@@ -517,8 +569,30 @@ static void publish_batch(struct lum__sequencer *sequencer)
     }
 }
 
+static uint64_t unfolded_bytes(struct lum__sequencer *sequencer)
+{
+    const struct lum__catalogue_version *version = lum__catalogue_pin(sequencer->parts->catalogue);
+    uint64_t bytes = version->unfolded_bytes;
+    lum__catalogue_unpin(sequencer->parts->catalogue, version);
+    return bytes;
+}
+
+/* Before a batch that would overfill the row table: folds it. Committers wait meanwhile; where the disk has no room for that, they are refused. */
+static void make_room_for_rows(struct lum__sequencer *sequencer)
+{
+    if (sequencer->batch_row_bytes == 0) return;
+    bool is_full = unfolded_bytes(sequencer) + sequencer->batch_row_bytes > sequencer->options.row_bytes_max;
+    if (is_full && lum__clock_monotonic_ns() >= sequencer->fold_retry_ns) {
+        take_checkpoint(sequencer, NULL);
+        is_full = unfolded_bytes(sequencer) > 0;
+        sequencer->fold_retry_ns = is_full ? lum__clock_monotonic_ns() + NO_SPACE_PAUSE_NS : 0;
+    }
+    sequencer->rows_are_refused = is_full;
+}
+
 static void process_batch(struct lum__sequencer *sequencer)
 {
+    if (!is_poisoned(sequencer)) make_room_for_rows(sequencer);
     lum_status status = lum__sequencer_check(sequencer);
     if (status == LUM_OK) {
         status = run_batch(sequencer);
@@ -529,6 +603,7 @@ static void process_batch(struct lum__sequencer *sequencer)
     sequencer->batch_first = sequencer->batch_last = NULL;
     sequencer->batch_requests = 0;
     sequencer->batch_data_bytes = 0;
+    sequencer->batch_row_bytes = 0;
     sequencer->batch_is_urgent = false;
     if (!is_poisoned(sequencer) &&
         lum__wal_bytes_written(sequencer->parts->writer) - sequencer->log_bytes_at_checkpoint >= sequencer->options.checkpoint_wal_bytes) {
@@ -542,7 +617,8 @@ static void process_batch(struct lum__sequencer *sequencer)
 /* Steps 1, 2: takes what is in the ring. */
 static void collect(struct lum__sequencer *sequencer)
 {
-    while (sequencer->batch_requests < BATCH_REQUESTS_MAX && sequencer->batch_data_bytes < GATHER_BYTES_MAX) {
+    while (sequencer->batch_requests < BATCH_REQUESTS_MAX && sequencer->batch_data_bytes < GATHER_BYTES_MAX &&
+           sequencer->batch_row_bytes < BATCH_ROW_BYTES_MAX) {
         struct lum__request *request = lum__ring_pop(sequencer->ring);
         if (request == NULL) return;
         if (sequencer->batch_first == NULL) {
@@ -556,7 +632,8 @@ static void collect(struct lum__sequencer *sequencer)
         request->is_logged = false;
         sequencer->batch_requests++;
         sequencer->batch_data_bytes += request->kind == LUM__REQUEST_CHUNK ? request->chunk.byte_count : 0;
-        sequencer->batch_is_urgent |= request->ticket != NULL;
+        if (request->rows != NULL) sequencer->batch_row_bytes += request->lum_count * sizeof(lum_t);
+        sequencer->batch_is_urgent |= request->ticket != NULL || request->kind == LUM__REQUEST_SYNC;
     }
 }
 
@@ -669,7 +746,7 @@ lum_status lum__sequencer_stop(struct lum__sequencer *sequencer)
 
 void lum__sequencer_push(struct lum__sequencer *sequencer, struct lum__request *request)
 {
-    LUM_ASSERT(request->ticket != NULL || request->kind == LUM__REQUEST_CHUNK);
+    LUM_ASSERT(request->ticket != NULL || request->is_heap);
     LUM_ASSERT(request->kind != LUM__REQUEST_CHUNK || request->is_heap);
     lum__ring_push(sequencer->ring, request);
 }
@@ -689,9 +766,55 @@ uint64_t lum__sequencer_transaction_id(struct lum__sequencer *sequencer)
     return atomic_fetch_add_explicit(&sequencer->next_transaction, 1, memory_order_relaxed); /* only uniqueness matters */
 }
 
+uint64_t lum__sequencer_next_transaction(struct lum__sequencer *sequencer)
+{
+    return atomic_load_explicit(&sequencer->next_transaction, memory_order_relaxed); /* only a bound */
+}
+
 uint64_t lum__sequencer_durable(struct lum__sequencer *sequencer)
 {
     return atomic_load_explicit(&sequencer->durable_sequence, memory_order_acquire); /* S2 */
+}
+
+uint32_t lum__sequencer_rows_max(const struct lum__sequencer *sequencer)
+{
+    uint32_t room = lum__wal_batch_bytes_max(sequencer->parts->writer) - LUM__WAL_RECORD_HEADER_BYTES - LUM__WAL_PAGES_BYTES;
+    return room / sizeof(lum_t) < LUM__WAL_PAGES_ROWS_MAX ? room / (uint32_t)sizeof(lum_t) : LUM__WAL_PAGES_ROWS_MAX;
+}
+
+/* In the weaker modes, and behind asynchronous commits, nobody may be about to sync. */
+static lum_status ask_for_sync(struct lum__sequencer *sequencer)
+{
+    struct lum__request *request = NULL;
+    LUM_TRY(lum__alloc_zeroed(1, sizeof *request, (void **)&request));
+    request->kind = LUM__REQUEST_SYNC;
+    request->is_heap = true;
+    lum__sequencer_push(sequencer, request);
+    return LUM_OK;
+}
+
+lum_status lum__sequencer_wait_durable(struct lum__sequencer *sequencer, uint64_t sequence, uint64_t timeout_ns)
+{
+    if (lum__sequencer_durable(sequencer) >= sequence) return LUM_OK;
+    /* relaxed: who knows a sequence of this store has seen, through its ticket, that it was published */
+    if (sequence > atomic_load_explicit(&sequencer->last_sequence, memory_order_relaxed))
+        return lum__fail(LUM_ERR_ARGUMENT, "sequence %llu was not given out yet", (unsigned long long)sequence);
+    lum_status status = lum__sequencer_check(sequencer);
+    if (status == LUM_OK) status = ask_for_sync(sequencer);
+    uint64_t begin = lum__clock_monotonic_ns();
+    atomic_fetch_add_explicit(&sequencer->waiter_count, 1, memory_order_seq_cst); /* D1 pairs with D2 */
+    while (status == LUM_OK) {
+        uint32_t event = atomic_load_explicit(&sequencer->durable_event, memory_order_acquire); /* D4 pairs with D3 */
+        atomic_thread_fence(memory_order_seq_cst);
+        if (lum__sequencer_durable(sequencer) >= sequence) break;
+        status = lum__sequencer_check(sequencer);
+        uint64_t waited = lum__clock_monotonic_ns() - begin;
+        if (status == LUM_OK && timeout_ns != UINT64_MAX && waited >= timeout_ns)
+            status = lum__fail(LUM_ERR_TIMEOUT, "sequence %llu is not durable yet", (unsigned long long)sequence);
+        if (status == LUM_OK) lum__futex_wait(&sequencer->durable_event, event, timeout_ns == UINT64_MAX ? UINT64_MAX : timeout_ns - waited);
+    }
+    atomic_fetch_sub_explicit(&sequencer->waiter_count, 1, memory_order_relaxed);
+    return status;
 }
 
 void lum__sequencer_stats(struct lum__sequencer *sequencer, struct lum__sequencer_stats *out)

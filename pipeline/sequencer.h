@@ -46,6 +46,9 @@ struct lum__request {
     struct lum__chunk_entry chunk; /* chunk */
     uint64_t lum_count;            /* commit: for the check against what was logged */
     uint64_t chunk_count;          /* commit */
+    const lum_t *rows;             /* commit of a small transaction: all its rows (lum_count of them), which go into the log with it; else NULL */
+    uint32_t rows_digest;          /* of rows */
+    bool is_async;                 /* commit: answered when it is written, whatever the mode; a later batch syncs */
     const char *label;             /* commit; NULL for none */
     struct lum__metadata metadata; /* commit; its bytes are the asker's until the ticket is done */
     struct lum__chain *chain;      /* commit; NULL for none */
@@ -54,6 +57,7 @@ struct lum__request {
     struct lum__request *next;
     uint64_t sequence;
     uint64_t timestamp;
+    uint64_t wal_segment, wal_offset; /* of the pages record */
     bool is_logged;
 };
 
@@ -61,6 +65,7 @@ struct lum__sequencer_options {
     enum lum_sync_mode sync_mode;
     uint32_t sync_interval_ms;
     uint64_t checkpoint_wal_bytes;
+    uint64_t row_bytes_max; /* of memory for small transactions that are not folded yet: then a checkpoint folds them */
 };
 
 /* Starts the thread. It owns parts->writer until it is stopped. */
@@ -80,6 +85,8 @@ LUM_MUST_USE lum_status lum__sequencer_ask(struct lum__sequencer *sequencer, enu
 
 /* epoch * 2^40 + n, never used twice. Any thread. */
 uint64_t lum__sequencer_transaction_id(struct lum__sequencer *sequencer);
+/* The next one to be given out; every one below it, of this opening, was. Any thread. */
+uint64_t lum__sequencer_next_transaction(struct lum__sequencer *sequencer);
 /* LUM_OK, or LUM_ERR_POISONED with the first cause as this thread's error. Any thread. */
 LUM_MUST_USE lum_status lum__sequencer_check(struct lum__sequencer *sequencer);
 /* Nothing is written any more; this thread's error is the cause, unless there was one before. Any thread. */
@@ -92,5 +99,10 @@ struct lum__sequencer_stats {
 /* Any thread. */
 void lum__sequencer_stats(struct lum__sequencer *sequencer, struct lum__sequencer_stats *out);
 uint64_t lum__sequencer_durable(struct lum__sequencer *sequencer);
+/* Most rows of a small transaction, so that its record fits every log segment. */
+uint32_t lum__sequencer_rows_max(const struct lum__sequencer *sequencer);
+/* Sleeps until `sequence` is durable; asks for a sync if none is on its way. LUM_ERR_TIMEOUT (timeout_ns UINT64_MAX: none), LUM_ERR_POISONED,
+ * LUM_ERR_ARGUMENT for a sequence that was never given out. Any thread. */
+LUM_MUST_USE lum_status lum__sequencer_wait_durable(struct lum__sequencer *sequencer, uint64_t sequence, uint64_t timeout_ns);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "recovery/fold.h"
 #include "recovery/parts.h"
 #include "recovery/recover.h"
 
@@ -72,9 +73,9 @@ static void remember_checkpoint(struct lum__parts *parts, const struct lum__chec
 }
 
 static lum_status write_checkpoint(struct lum__parts *parts, const struct lum__open_transaction *open,
-                                   size_t open_count, struct lum__checkpoint *checkpoint)
+                                   size_t open_count, const struct lum__catalogue_version *version,
+                                   struct lum__checkpoint *checkpoint)
 {
-    const struct lum__catalogue_version *version = lum__catalogue_pin(parts->catalogue);
     *checkpoint = (struct lum__checkpoint){.number = parts->checkpoint_number_max + 1,
                                            .epoch = parts->epoch,
                                            .timestamp = lum__clock_wall_ns(),
@@ -87,7 +88,25 @@ static lum_status write_checkpoint(struct lum__parts *parts, const struct lum__o
     lum_status status = check_monotone(parts, &checkpoint->replay, version);
     if (status == LUM_OK) status = lum__checkpoint_write(parts->fs, checkpoint, version);
     if (status == LUM_OK) remember_checkpoint(parts, checkpoint, version);
-    lum__catalogue_unpin(parts->catalogue, version);
+    return status;
+}
+
+/* C3: first the fold, whose chunks are synced before the checkpoint names them; when it is there, catalogue and rows change in one publication. */
+static lum_status fold_and_write(struct lum__parts *parts, const struct lum__open_transaction *open, size_t open_count,
+                                 struct lum__checkpoint *checkpoint)
+{
+    struct lum__fold *fold = NULL;
+    LUM_TRY(lum__fold_prepare(parts, &fold));
+    const struct lum__catalogue_version *pinned = fold == NULL ? lum__catalogue_pin(parts->catalogue) : NULL;
+    lum_status status = write_checkpoint(parts, open, open_count, fold != NULL ? lum__fold_version(fold) : pinned, checkpoint);
+    if (status == LUM_OK) {
+        lum__fold_publish(fold);
+    } else {
+        struct lum__error cause = *lum__error_last();
+        lum__fold_discard(parts, fold, status == LUM_ERR_SYNC);
+        lum__error_restore(&cause);
+    }
+    lum__catalogue_unpin(parts->catalogue, pinned); /* NULL is fine */
     return status;
 }
 
@@ -112,7 +131,7 @@ lum_status lum__parts_take_checkpoint(struct lum__parts *parts, const struct lum
     LUM_ASSERT(lum__wal_batch_bytes(parts->writer) == 0);
     LUM_TRY(lum__wal_sync(parts->writer));
     LUM_ASSERT(lum__wal_durable_sequence(parts->writer) == lum__wal_written_sequence(parts->writer));
-    LUM_TRY(write_checkpoint(parts, open, open_count, &checkpoint));
+    LUM_TRY(fold_and_write(parts, open, open_count, &checkpoint));
     return log_checkpoint(parts, &checkpoint);
 }
 
@@ -174,6 +193,7 @@ static lum_status sync_recent_data(struct lum__parts *parts)
         const struct lum__chunk_entry *chunk = &version->chunks[i - 1];
         bool is_done = false;
         if (chunk->commit_sequence <= parts->checkpoint_position.sequence) break;
+        if (chunk->rows != NULL) continue; /* in the log only */
         for (size_t j = done_count; j > 0 && !is_done; j--) is_done = done[j - 1] == chunk->segment;
         if (is_done) continue;
         void *array = done;

@@ -16,6 +16,7 @@ struct lum__replay_open {
     struct lum__chunk_entry *chunks;
     size_t chunk_count;
     size_t chunk_capacity;
+    struct lum__replay_rows rows; /* of its pages record, instead of chunks */
 };
 
 static struct lum__replay_open **find_open(struct lum__replay *replay, uint64_t transaction_id)
@@ -44,6 +45,7 @@ static void remove_open(struct lum__replay *replay, struct lum__replay_open **at
     struct lum__replay_open *open = *at;
     *at = open->next;
     free(open->chunks);
+    free(open->rows.rows);
     free(open);
     LUM_ASSERT(replay->open_count > 0);
     replay->open_count--;
@@ -103,10 +105,16 @@ static int compare_ordinals(const void *a, const void *b)
 }
 
 /* Why a commit does not fit its chunks (sorted by ordinal), NULL if it does. */
-static const char *find_misfit(const struct lum__wal_record *record, const struct lum__chunk_entry *chunks,
-                               size_t count)
+static const char *find_misfit(const struct lum__wal_record *record, const struct lum__replay_open *open)
 {
+    const struct lum__chunk_entry *chunks = open->chunks;
+    size_t count = open->chunk_count;
     uint64_t rows = 0;
+    if (open->rows.rows != NULL) {
+        if (record->commit.chunk_count != 0 || count != 0) return "has both rows in the log and chunks";
+        if (record->commit.lum_count != open->rows.row_count) return "names another number of records than its rows in the log";
+        return record->commit.digest == open->rows.digest ? NULL : "has another digest than its rows in the log";
+    }
     if (record->commit.chunk_count != count) return "names another number of chunks than the log does";
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && chunks[i].ordinal == chunks[i - 1].ordinal) return "has two chunks at one place in its order";
@@ -139,7 +147,7 @@ static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_
     struct lum__replay_open none = {.transaction_id = record->transaction_id};
     struct lum__replay_open *open = *at != NULL ? *at : &none; /* a commit without any chunk needs no begin */
     if (open->chunk_count > 1) qsort(open->chunks, open->chunk_count, sizeof *open->chunks, compare_ordinals);
-    const char *misfit = find_misfit(record, open->chunks, open->chunk_count);
+    const char *misfit = find_misfit(record, open);
     if (misfit != NULL) return mark_broken(replay, record, misfit);
 
     void *array = replay->commits;
@@ -162,11 +170,13 @@ static lum_status feed_commit(struct lum__replay *replay, const struct lum__log_
                                                     .metadata = metadata};
     commit->before = *before;
     commit->log_bytes_before = replay->log_bytes;
+    commit->rows = open->rows;
     commit->chunks = open->chunks;
     commit->chunk_count = open->chunk_count;
     commit->chunk_capacity = open->chunk_capacity;
     for (size_t i = 0; i < commit->chunk_count; i++) commit->chunks[i].commit_sequence = record->sequence;
     open->chunks = NULL;
+    open->rows.rows = NULL;
     if (*at != NULL) remove_open(replay, at);
     return LUM_OK;
 }
@@ -177,8 +187,26 @@ static lum_status feed_chunk(struct lum__replay *replay, const struct lum__wal_r
     if (record->chunk.transaction_id != record->transaction_id)
         return mark_broken(replay, record, "names a chunk of another transaction");
     if (open == NULL) LUM_TRY(add_open(replay, record->transaction_id, &open));
+    if (open->rows.rows != NULL) return mark_broken(replay, record, "names a chunk of a transaction that has rows in the log");
     if (record->chunk.segment > replay->data_segment_max) replay->data_segment_max = record->chunk.segment;
     return add_chunk(open, &record->chunk);
+}
+
+/* Its rows are lent by the reader, so they are copied. */
+static lum_status feed_pages(struct lum__replay *replay, const struct lum__wal_record *record)
+{
+    struct lum__replay_open *open = *find_open(replay, record->transaction_id);
+    void *rows = NULL;
+    if (open != NULL) return mark_broken(replay, record, "was begun before");
+    LUM_TRY(add_open(replay, record->transaction_id, &open));
+    LUM_TRY(lum__alloc(record->pages.row_count * sizeof(lum_t), &rows));
+    memcpy(rows, record->pages.rows, record->pages.row_count * sizeof(lum_t));
+    open->rows = (struct lum__replay_rows){.rows = rows,
+                                           .row_count = record->pages.row_count,
+                                           .digest = record->pages.digest,
+                                           .segment = record->segment,
+                                           .offset = record->offset};
+    return LUM_OK;
 }
 
 static lum_status feed_begin(struct lum__replay *replay, const struct lum__wal_record *record)
@@ -205,6 +233,7 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
         struct lum__replay_open **open;
         switch (record->type) {
         case LUM__WAL_BEGIN: status = feed_begin(replay, record); break;
+        case LUM__WAL_PAGES: status = feed_pages(replay, record); break;
         case LUM__WAL_CHUNK: status = feed_chunk(replay, record); break;
         case LUM__WAL_COMMIT: status = feed_commit(replay, before, record); break;
         case LUM__WAL_ROLLBACK:
@@ -214,7 +243,6 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
         case LUM__WAL_CHECKPOINT:
             if (record->checkpoint.number > replay->checkpoint_max) replay->checkpoint_max = record->checkpoint.number;
             break;
-        case LUM__WAL_PAGES: /* the reader stops at one: reserved */
         case LUM__WAL_WATERMARK:
         case LUM__WAL_SEAL: break;
         }
@@ -230,7 +258,10 @@ lum_status lum__replay_publish(const struct lum__replay *replay, size_t first, s
     LUM_ASSERT(end <= replay->commit_count);
     for (size_t i = first; i < end; i++) {
         const struct lum__replay_commit *commit = &replay->commits[i];
-        LUM_TRY(lum__catalogue_commit(catalogue, &commit->transaction, commit->chunks, commit->chunk_count));
+        if (commit->rows.rows != NULL)
+            LUM_TRY(lum__catalogue_commit_rows(catalogue, &commit->transaction, commit->rows.rows, commit->rows.segment, commit->rows.offset));
+        else
+            LUM_TRY(lum__catalogue_commit(catalogue, &commit->transaction, commit->chunks, commit->chunk_count));
     }
     return LUM_OK;
 }
@@ -243,6 +274,7 @@ void lum__replay_destroy(struct lum__replay *replay)
     }
     for (size_t i = 0; i < replay->commit_count; i++) {
         free(replay->commits[i].chunks);
+        free(replay->commits[i].rows.rows);
         free((void *)(uintptr_t)replay->commits[i].transaction.label);
     }
     free(replay->commits);

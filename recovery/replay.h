@@ -11,12 +11,21 @@
 #include "storage/catalogue.h"
 #include "wal/format.h"
 
+/* What a pages record holds, and where it lies. */
+struct lum__replay_rows {
+    lum_t *rows; /* NULL: none */
+    uint32_t row_count;
+    uint32_t digest;
+    uint64_t segment, offset;
+};
+
 /* A commit in the log with all that belongs to it. */
 struct lum__replay_commit {
     struct lum__transaction transaction; /* its label and metadata are owned here */
     struct lum__chunk_entry *chunks;     /* by ordinal, commit_sequence set */
     size_t chunk_count;
     size_t chunk_capacity;
+    struct lum__replay_rows rows;    /* instead of chunks, of a small transaction */
     struct lum__log_position before; /* where its record begins: a cut before it ends here */
     uint64_t log_bytes_before;       /* of records read before it */
     bool is_bad;                     /* set by the plan: a chunk failed its checks */

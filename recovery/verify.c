@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "recovery/recover.h"
+#include "recovery/same_content.h"
 #include "recovery/state.h"
 #include "storage/chunk_scan.h"
 #include "storage/header.h"
@@ -278,39 +279,6 @@ out:
     return status;
 }
 
-/* Place and digest of a chunk may differ where no sync vouched for it: recovery rewrote it then (README, step R4). */
-static bool is_same_chunk(const struct lum__chunk_entry *a, const struct lum__chunk_entry *b, bool data_synced)
-{
-    bool same_place = a->segment == b->segment && a->offset == b->offset && a->digest == b->digest;
-    return a->transaction_id == b->transaction_id && a->ordinal == b->ordinal &&
-           a->commit_sequence == b->commit_sequence && a->byte_count == b->byte_count && a->row_count == b->row_count &&
-           a->lum_digest == b->lum_digest && (same_place || !data_synced);
-}
-
-static bool is_same_transaction(const struct lum__transaction *a, const struct lum__transaction *b)
-{
-    return a->transaction_id == b->transaction_id && a->commit_sequence == b->commit_sequence &&
-           a->lum_count == b->lum_count && a->chunk_count == b->chunk_count && a->digest == b->digest &&
-           a->data_synced == b->data_synced && strcmp(a->label, b->label) == 0 &&
-           lum__metadata_is_same(&a->metadata, &b->metadata);
-}
-
-static bool is_same_content(const struct lum__catalogue_version *a, const struct lum__catalogue_version *b)
-{
-    size_t chunk = 0;
-    if (a->chunk_count != b->chunk_count || a->transaction_count != b->transaction_count ||
-        a->lum_count != b->lum_count || a->digest != b->digest)
-        return false;
-    for (size_t i = 0; i < a->transaction_count; i++) {
-        if (!is_same_transaction(&a->transactions[i], &b->transactions[i])) return false;
-        for (uint64_t j = 0; j < a->transactions[i].chunk_count; j++, chunk++) {
-            LUM_ASSERT(chunk < a->chunk_count);
-            if (!is_same_chunk(&a->chunks[chunk], &b->chunks[chunk], a->transactions[i].data_synced)) return false;
-        }
-    }
-    return true;
-}
-
 /* The older checkpoint with the log behind it must give the newer one. */
 static lum_status compare_checkpoints(struct verify *verify, const struct lum__checkpoint *older,
                                       struct lum__catalogue *older_content, const struct lum__checkpoint *newer)
@@ -327,7 +295,7 @@ static lum_status compare_checkpoints(struct verify *verify, const struct lum__c
     LUM_TRY_OUT(lum__catalogue_create(&newer_content));
     LUM_TRY_OUT(lum__checkpoint_read(verify->fs, newer->number, verify->state.store_id, &again, newer_content));
     const struct lum__catalogue_version *a = lum__catalogue_pin(older_content), *b = lum__catalogue_pin(newer_content);
-    if (!is_same_content(a, b)) {
+    if (!lum__is_same_content(a, b)) {
         char path[LUM__PATH_BYTES_MAX];
         snprintf(path, sizeof path, "checkpoint-%" PRIu64, newer->number);
         status = take_down(verify, lum__corrupt(path, LUM__BLOCK_BYTES, 9,
@@ -384,8 +352,9 @@ static lum_status select_chunks(struct verify *verify, struct lum__segment_files
     for (size_t i = 0; i < version->chunk_count; i++) {
         const struct lum__chunk_entry *chunk = &version->chunks[i];
         struct lum__file *file = NULL;
-        verify->report->chunks_checked++;
+        if (chunk->rows == NULL) verify->report->chunks_checked++;
         verify->report->lums_checked += chunk->row_count;
+        if (chunk->rows != NULL) continue; /* proven when the log was read */
         if (chunk->segment == bad_segment) continue;
         if (chunk->segment != last_good) {
             lum_status status = lum__segment_files_get(files, chunk->segment, &file);

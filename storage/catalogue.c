@@ -19,20 +19,8 @@
 #include "base/crc32c.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "storage/catalogue_private.h"
 #include "storage/chunk_layout.h"
-
-/* An array that versions share; elements follow. */
-struct shared_array {
-    size_t reference_count; /* of versions; under the mutex */
-    size_t capacity;
-    max_align_t elements[];
-};
-
-struct version {
-    struct lum__catalogue_version face; /* first: what a pin lends */
-    size_t reference_count;             /* pins, and 1 while it is the newest; under the mutex */
-    struct shared_array *chunks, *transactions;
-};
 
 /* A committed transaction with a label, in a hash chain. Lives as long as the catalogue. */
 struct label {
@@ -51,7 +39,7 @@ struct blob {
 
 struct lum__catalogue {
     pthread_mutex_t mutex; /* newest, reference counts, labels */
-    struct version *newest;
+    struct lum__version *newest;
     struct label **buckets;
     size_t bucket_count; /* a power of two */
     size_t label_count;
@@ -62,7 +50,7 @@ enum { BUCKETS_AT_FIRST = 16, ELEMENTS_AT_FIRST = 16, BLOBS_COMPARED = 16 };
 
 /* ----------------------------------------------------------------------------------------------- shared arrays */
 
-static lum_status array_create(size_t capacity, size_t element_bytes, struct shared_array **out)
+lum_status lum__shared_array_create(size_t capacity, size_t element_bytes, struct lum__shared_array **out)
 {
     void *memory;
 
@@ -78,8 +66,8 @@ static lum_status array_create(size_t capacity, size_t element_bytes, struct sha
 
 /* An array that holds the first `count` elements of `current` and has room for `more`: current itself, or a larger
  * copy. */
-static lum_status array_with_room(struct shared_array *current, size_t count, size_t more, size_t element_bytes,
-                                  struct shared_array **out)
+static lum_status array_with_room(struct lum__shared_array *current, size_t count, size_t more, size_t element_bytes,
+                                  struct lum__shared_array **out)
 {
     if (current->capacity - count >= more) {
         *out = current;
@@ -87,12 +75,12 @@ static lum_status array_with_room(struct shared_array *current, size_t count, si
     }
     size_t capacity = count + more;
     if (capacity < current->capacity + current->capacity / 2) capacity = current->capacity + current->capacity / 2;
-    LUM_TRY(array_create(capacity, element_bytes, out));
+    LUM_TRY(lum__shared_array_create(capacity, element_bytes, out));
     memcpy((*out)->elements, current->elements, count * element_bytes);
     return LUM_OK;
 }
 
-static void array_release(struct shared_array *array)
+static void array_release(struct lum__shared_array *array)
 {
     LUM_ASSERT(array->reference_count > 0);
     if (--array->reference_count == 0) free(array);
@@ -101,42 +89,56 @@ static void array_release(struct shared_array *array)
 /* ---------------------------------------------------------------------------------------------------- versions */
 
 /* Under the mutex. */
-static void version_release(struct version *version)
+static void version_release(struct lum__version *version)
 {
     LUM_ASSERT(version->reference_count > 0);
     if (--version->reference_count > 0) return;
     array_release(version->chunks);
     array_release(version->transactions);
+    if (version->folded_ids != NULL) array_release(version->folded_ids);
+    lum__row_table_release(version->rows);
     free(version);
 }
 
 /* Makes version (its face and arrays are set) the newest. Under the mutex. */
-static void version_publish(struct lum__catalogue *catalogue, struct version *version)
+static void version_publish(struct lum__catalogue *catalogue, struct lum__version *version)
 {
-    struct version *previous = catalogue->newest;
+    struct lum__version *previous = catalogue->newest;
 
     version->face.chunks = (const struct lum__chunk_entry *)version->chunks->elements;
     version->face.transactions = (const struct lum__transaction *)version->transactions->elements;
+    version->face.folded_ids = version->folded_ids != NULL ? (const struct lum__id_range *)version->folded_ids->elements : NULL;
     version->reference_count = 1;
     version->chunks->reference_count++;
     version->transactions->reference_count++;
+    if (version->folded_ids != NULL) version->folded_ids->reference_count++;
+    if (version->rows != NULL) lum__row_table_retain(version->rows);
     catalogue->newest = version;
     if (previous != NULL) version_release(previous);
+}
+
+const struct lum__version *lum__catalogue_newest(const struct lum__catalogue *catalogue) { return catalogue->newest; }
+
+void lum__catalogue_publish(struct lum__catalogue *catalogue, struct lum__version *version)
+{
+    (void)pthread_mutex_lock(&catalogue->mutex);
+    version_publish(catalogue, version);
+    (void)pthread_mutex_unlock(&catalogue->mutex);
 }
 
 lum_status lum__catalogue_create(struct lum__catalogue **out)
 {
     lum_status status;
     struct lum__catalogue *catalogue = NULL;
-    struct version *version = NULL;
+    struct lum__version *version = NULL;
 
     *out = NULL;
     LUM_TRY_OUT(lum__alloc_zeroed(1, sizeof *catalogue, (void **)&catalogue));
     LUM_TRY_OUT(lum__alloc_zeroed(BUCKETS_AT_FIRST, sizeof(struct label *), (void **)&catalogue->buckets));
     catalogue->bucket_count = BUCKETS_AT_FIRST;
     LUM_TRY_OUT(lum__alloc_zeroed(1, sizeof *version, (void **)&version));
-    LUM_TRY_OUT(array_create(ELEMENTS_AT_FIRST, sizeof(struct lum__chunk_entry), &version->chunks));
-    LUM_TRY_OUT(array_create(ELEMENTS_AT_FIRST, sizeof(struct lum__transaction), &version->transactions));
+    LUM_TRY_OUT(lum__shared_array_create(ELEMENTS_AT_FIRST, sizeof(struct lum__chunk_entry), &version->chunks));
+    LUM_TRY_OUT(lum__shared_array_create(ELEMENTS_AT_FIRST, sizeof(struct lum__transaction), &version->transactions));
     if (pthread_mutex_init(&catalogue->mutex, NULL) != 0) {
         status = lum__fail(LUM_ERR_NO_MEMORY, "a mutex cannot be made");
         goto out;
@@ -184,7 +186,7 @@ void lum__catalogue_destroy(struct lum__catalogue *catalogue)
 const struct lum__catalogue_version *lum__catalogue_pin(struct lum__catalogue *catalogue)
 {
     (void)pthread_mutex_lock(&catalogue->mutex);
-    struct version *version = catalogue->newest;
+    struct lum__version *version = catalogue->newest;
     version->reference_count++;
     (void)pthread_mutex_unlock(&catalogue->mutex);
     return &version->face;
@@ -194,7 +196,7 @@ void lum__catalogue_unpin(struct lum__catalogue *catalogue, const struct lum__ca
 {
     if (version == NULL) return;
     (void)pthread_mutex_lock(&catalogue->mutex);
-    version_release((struct version *)(uintptr_t)version); /* its face is its first member */
+    version_release((struct lum__version *)(uintptr_t)version); /* its face is its first member */
     (void)pthread_mutex_unlock(&catalogue->mutex);
 }
 
@@ -336,14 +338,12 @@ static void sort_by_ordinal(struct lum__chunk_entry *chunks, size_t chunk_count)
     }
 }
 
-/* Are these (sorted) all the chunks of the transaction, each once, with the rows that it counted? Sums up their bytes.
- */
+/* Are these (sorted) all the chunks of the transaction, each once, with the rows that it counted? */
 static lum_status check_transaction(const struct lum__transaction *transaction, const struct lum__chunk_entry *chunks,
-                                    size_t chunk_count, uint64_t *data_bytes)
+                                    size_t chunk_count)
 {
     uint64_t lum_count = 0;
 
-    *data_bytes = 0;
     for (size_t index = 0; index < chunk_count; index++) {
         if (chunks[index].transaction_id != transaction->transaction_id ||
             (index > 0 && chunks[index].ordinal == chunks[index - 1].ordinal)) {
@@ -352,7 +352,6 @@ static lum_status check_transaction(const struct lum__transaction *transaction, 
                                 transaction->transaction_id, chunks[index].ordinal);
         }
         lum_count += chunks[index].row_count;
-        *data_bytes += chunks[index].byte_count;
     }
     if (chunk_count != transaction->chunk_count || lum_count != transaction->lum_count) {
         return lum__corrupt(NULL, LUM_NO_OFFSET, 0,
@@ -370,31 +369,47 @@ static lum_status check_transaction(const struct lum__transaction *transaction, 
     return LUM_OK;
 }
 
+/* What a transaction costs in memory while its rows are not folded, rows not counted. */
+enum { UNFOLDED_BYTES = sizeof(struct lum__transaction) + sizeof(struct lum__chunk_entry) };
+
+static void add_sums(struct lum__catalogue_version *face, const struct lum__transaction *transaction, const struct lum__chunk_entry *chunks,
+                     size_t chunk_count)
+{
+    face->chunk_count += chunk_count;
+    face->transaction_count++;
+    if (transaction->is_member) return; /* all of it is counted by its run */
+    for (size_t index = 0; index < chunk_count; index++) face->data_bytes += chunks[index].byte_count;
+    if (chunk_count > 0 && chunks[0].rows != NULL) {
+        face->unfolded_count++;
+        face->unfolded_bytes += UNFOLDED_BYTES + transaction->lum_count * sizeof(lum_t);
+    }
+    face->committed_count += transaction->run_count > 0 ? transaction->run_count : 1;
+    face->lum_count += transaction->lum_count;
+    face->last_commit_sequence = transaction->commit_sequence;
+    face->digest = lum__crc32c_combine(face->digest, transaction->digest, LUM__DIGEST_BYTES(transaction->lum_count));
+}
+
 /* The version that follows `previous`; on failure it owns no array that previous does not have. */
-static lum_status version_append(const struct version *previous, const struct lum__transaction *transaction,
-                                 const struct lum__chunk_entry *chunks, size_t chunk_count, uint64_t data_bytes,
-                                 struct version **out)
+static lum_status version_append(const struct lum__version *previous, const struct lum__transaction *transaction,
+                                 const struct lum__chunk_entry *chunks, size_t chunk_count, struct lum__row_table *rows,
+                                 struct lum__version **out)
 {
     lum_status status;
     const struct lum__catalogue_version *old = &previous->face;
-    struct version *version = NULL;
+    struct lum__version *version = NULL;
 
     LUM_TRY_OUT(lum__alloc_zeroed(1, sizeof *version, (void **)&version));
     LUM_TRY_OUT(array_with_room(previous->chunks, old->chunk_count, chunk_count, sizeof *chunks, &version->chunks));
     LUM_TRY_OUT(array_with_room(previous->transactions, old->transaction_count, 1, sizeof *transaction,
                                 &version->transactions));
+    version->folded_ids = previous->folded_ids;
+    version->rows = rows;
 
     struct lum__chunk_entry *new_chunks = (struct lum__chunk_entry *)version->chunks->elements + old->chunk_count;
     if (chunk_count > 0) memcpy(new_chunks, chunks, chunk_count * sizeof *chunks);
     ((struct lum__transaction *)version->transactions->elements)[old->transaction_count] = *transaction;
-
-    version->face.chunk_count = old->chunk_count + chunk_count;
-    version->face.transaction_count = old->transaction_count + 1;
-    version->face.lum_count = old->lum_count + transaction->lum_count;
-    version->face.data_bytes = old->data_bytes + data_bytes;
-    version->face.last_commit_sequence = transaction->commit_sequence;
-    version->face.digest =
-        lum__crc32c_combine(old->digest, transaction->digest, LUM__DIGEST_BYTES(transaction->lum_count));
+    version->face = *old;
+    add_sums(&version->face, transaction, chunks, chunk_count);
     *out = version;
     return LUM_OK;
 out:
@@ -403,34 +418,44 @@ out:
     return status;
 }
 
-lum_status lum__catalogue_commit(struct lum__catalogue *catalogue, const struct lum__transaction *transaction,
-                                 struct lum__chunk_entry *chunks, size_t chunk_count)
+/* A member lies within the run before it; anything else begins behind everything before it. */
+static lum_status check_order(const struct lum__version *previous, const struct lum__transaction *transaction)
+{
+    const struct lum__catalogue_version *old = &previous->face;
+    uint64_t first = transaction->commit_sequence - transaction->run_span;
+    size_t run = old->transaction_count;
+    bool is_in_order = first > old->last_commit_sequence && first <= transaction->commit_sequence;
+
+    if (transaction->is_member) {
+        while (run > 0 && old->transactions[run - 1].is_member) run--;
+        const struct lum__transaction *before = run > 0 ? &old->transactions[run - 1] : NULL;
+        const struct lum__transaction *last = run > 0 ? &old->transactions[old->transaction_count - 1] : NULL;
+        is_in_order = before != NULL && before->run_count > 0 && transaction->commit_sequence <= before->commit_sequence &&
+                      transaction->commit_sequence >= before->commit_sequence - before->run_span &&
+                      (last == before || transaction->commit_sequence > last->commit_sequence);
+    }
+    if (is_in_order) return LUM_OK;
+    return lum__corrupt(NULL, LUM_NO_OFFSET, 0, "transaction %" PRIu64 " commits at sequence %" PRIu64 ", which is not behind %" PRIu64,
+                        transaction->transaction_id, transaction->commit_sequence, old->last_commit_sequence);
+}
+
+/* Checked already. The row table is the one that the rows of chunks[0] are in, if they are in memory. */
+static lum_status append_and_publish(struct lum__catalogue *catalogue, const struct lum__transaction *transaction,
+                                     struct lum__chunk_entry *chunks, size_t chunk_count, struct lum__row_table *rows)
 {
     lum_status status = LUM_OK;
-    const struct version *previous = catalogue->newest; /* only this thread changes it */
-    struct version *version = NULL;
+    struct lum__version *version = NULL;
     struct label *label = NULL;
     struct lum__transaction entry = *transaction;
-    uint64_t data_bytes;
 
-    LUM_ASSERT(transaction->label != NULL);
-    if (transaction->commit_sequence <= previous->face.last_commit_sequence) {
-        return lum__corrupt(NULL, LUM_NO_OFFSET, 0,
-                            "transaction %" PRIu64 " commits at sequence %" PRIu64 ", which is not behind %" PRIu64,
-                            transaction->transaction_id, transaction->commit_sequence,
-                            previous->face.last_commit_sequence);
-    }
-    sort_by_ordinal(chunks, chunk_count);
-    LUM_TRY(check_transaction(transaction, chunks, chunk_count, &data_bytes));
     for (size_t index = 0; index < chunk_count; index++) chunks[index].commit_sequence = transaction->commit_sequence;
-
     entry.label = "";
     LUM_TRY_OUT(keep_metadata(catalogue, &entry.metadata)); /* harmless if the commit fails later */
     if (transaction->label[0] != '\0') {
         LUM_TRY_OUT(label_create(transaction, &entry.metadata, &label));
         entry.label = label->text;
     }
-    LUM_TRY_OUT(version_append(previous, &entry, chunks, chunk_count, data_bytes, &version));
+    LUM_TRY_OUT(version_append(catalogue->newest, &entry, chunks, chunk_count, rows, &version));
 
     (void)pthread_mutex_lock(&catalogue->mutex);
     if (label != NULL) label_insert(catalogue, label);
@@ -439,5 +464,43 @@ lum_status lum__catalogue_commit(struct lum__catalogue *catalogue, const struct 
     return LUM_OK;
 out:
     free(label);
+    return status;
+}
+
+lum_status lum__catalogue_commit(struct lum__catalogue *catalogue, const struct lum__transaction *transaction,
+                                 struct lum__chunk_entry *chunks, size_t chunk_count)
+{
+    const struct lum__version *previous = catalogue->newest; /* only this thread changes it */
+
+    LUM_ASSERT(transaction->label != NULL);
+    LUM_TRY(check_order(previous, transaction));
+    sort_by_ordinal(chunks, chunk_count);
+    if (!transaction->is_member) LUM_TRY(check_transaction(transaction, chunks, chunk_count));
+    return append_and_publish(catalogue, transaction, chunks, chunk_count, previous->rows);
+}
+
+lum_status lum__catalogue_commit_rows(struct lum__catalogue *catalogue, const struct lum__transaction *transaction, const lum_t *rows,
+                                      uint64_t segment, uint64_t offset)
+{
+    const struct lum__version *previous = catalogue->newest;
+    struct lum__transaction entry = *transaction;
+    struct lum__row_table *table = previous->rows;
+    struct lum__chunk_entry chunk = {.segment = segment,
+                                     .offset = offset,
+                                     .row_count = (uint32_t)transaction->lum_count,
+                                     .lum_digest = transaction->digest,
+                                     .transaction_id = transaction->transaction_id};
+
+    LUM_ASSERT(transaction->lum_count > 0 && transaction->lum_count <= UINT32_MAX && transaction->label != NULL);
+    LUM_TRY(check_order(previous, transaction));
+    bool is_new = table == NULL;
+    if (is_new) LUM_TRY(lum__row_table_create(&table));
+    lum_status status = lum__row_table_append(table, rows, transaction->lum_count, &chunk.rows);
+    if (status == LUM_OK) {
+        lum__rows_range(rows, transaction->lum_count, &chunk.range);
+        entry.chunk_count = 1;
+        status = append_and_publish(catalogue, &entry, &chunk, 1, table);
+    }
+    if (is_new) lum__row_table_release(table); /* the version has its own reference */
     return status;
 }

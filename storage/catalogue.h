@@ -25,16 +25,30 @@ struct lum__transaction {
     bool data_synced;
     const char *label;             /* "" or a string owned by the catalogue */
     struct lum__metadata metadata; /* owned by the catalogue; successive transactions share equal items */
+    /* A run: what a fold made of run_count (2 or more) consecutive small transactions. transaction_id is the first one's, commit_sequence and time are
+     * the last one's, the first one committed at commit_sequence - run_span. Else 0. */
+    uint32_t run_count, run_span;
+    bool is_member; /* one of the run before it that has a label: chunk_count 0, its rows are counted there */
 };
 
 struct lum__catalogue;
+
+/* Ids of transactions, both ends included. */
+struct lum__id_range {
+    uint64_t first, last;
+};
 
 /* An immutable version. Arrays are in scan order (commit sequence, ordinal) and commit order. */
 struct lum__catalogue_version {
     const struct lum__chunk_entry *chunks;
     size_t chunk_count;
     const struct lum__transaction *transactions;
-    size_t transaction_count;
+    size_t transaction_count;   /* entries */
+    uint64_t committed_count;    /* transactions, each of a run counted */
+    const struct lum__id_range *folded_ids; /* of all that are in runs; ascending, none touches the next */
+    size_t folded_id_count;
+    size_t unfolded_count;      /* transactions whose rows lie in memory ... */
+    uint64_t unfolded_bytes;    /* ... and what they cost of it */
     uint64_t lum_count;
     uint64_t data_bytes;
     uint64_t last_commit_sequence;
@@ -49,11 +63,45 @@ void lum__catalogue_destroy(struct lum__catalogue *catalogue); /* no pins may be
 LUM_MUST_USE lum_status lum__catalogue_commit(struct lum__catalogue *catalogue,
                                               const struct lum__transaction *transaction,
                                               struct lum__chunk_entry *chunks, size_t chunk_count);
+/* The same for a small transaction: its rows (digest and count are the transaction's; copied) stay in memory until a fold. segment, offset: of its
+ * pages record. */
+LUM_MUST_USE lum_status lum__catalogue_commit_rows(struct lum__catalogue *catalogue, const struct lum__transaction *transaction, const lum_t *rows,
+                                                   uint64_t segment, uint64_t offset);
+/* The ids of the transactions that are in runs, after all runs are in (a checkpoint is read). Refuses what does not fit them: LUM_ERR_CORRUPT. */
+LUM_MUST_USE lum_status lum__catalogue_set_folded_ids(struct lum__catalogue *catalogue, const struct lum__id_range *ranges, size_t count);
+/* Is the transaction with this id committed in the version? */
+bool lum__catalogue_has_id(const struct lum__catalogue_version *version, uint64_t transaction_id);
 /* The newest version, pinned. Any thread. */
 const struct lum__catalogue_version *lum__catalogue_pin(struct lum__catalogue *catalogue);
 void lum__catalogue_unpin(struct lum__catalogue *catalogue, const struct lum__catalogue_version *version);
 /* The newest committed transaction of a label, NULL if none. Lent while the catalogue lives. Any thread. */
 const struct lum__transaction *lum__catalogue_find_label(struct lum__catalogue *catalogue, const char *label);
+
+/* --- folding: recovery/fold.c writes the chunks, the checkpoint makes them count --- */
+
+/* transactions[first .. first + count) of a version, all foldable, whose rows are now chunk_count chunks. */
+struct lum__fold_group {
+    size_t first, count;
+    size_t first_chunk; /* of its first transaction, in the version */
+    size_t chunk_count;
+};
+
+/* Has it no chunk on disk and nothing but rows to say? first_chunk: index of its first chunk in the version. */
+bool lum__transaction_is_foldable(const struct lum__catalogue_version *version, const struct lum__transaction *transaction, size_t first_chunk);
+/* A label or metadata: then a fold keeps an entry of it beside its run. */
+bool lum__transaction_says_something(const struct lum__transaction *transaction);
+/* May the transaction, which follows the group's last one, join it? */
+bool lum__fold_group_has_room(const struct lum__catalogue_version *version, const struct lum__fold_group *group,
+                              const struct lum__transaction *transaction);
+
+struct lum__catalogue_fold;
+/* The version in which the groups of the newest one are folded; chunks: of all groups, back to back. Not published yet. Nothing may be committed
+ * until it is published or discarded. */
+LUM_MUST_USE lum_status lum__catalogue_fold_prepare(struct lum__catalogue *catalogue, const struct lum__fold_group *groups, size_t group_count,
+                                                    const struct lum__chunk_entry *chunks, struct lum__catalogue_fold **out);
+const struct lum__catalogue_version *lum__catalogue_fold_version(const struct lum__catalogue_fold *fold);
+void lum__catalogue_fold_publish(struct lum__catalogue_fold *fold); /* cannot fail */
+void lum__catalogue_fold_discard(struct lum__catalogue_fold *fold);
 
 /* Digest of chunks in order: combine of their lum digests. */
 uint32_t lum__catalogue_digest(uint32_t digest, const struct lum__chunk_entry *chunks, size_t chunk_count);

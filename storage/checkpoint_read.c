@@ -20,7 +20,7 @@ enum { SECTION_BUFFER_BYTES = 64 * 1024 };
 /* What the header says of the body. */
 struct counts {
     uint64_t chunks, transactions, open, open_chunks, label_bytes, metadata_bytes;
-    uint64_t body_bytes, lum_count;
+    uint64_t body_bytes, lum_count, id_ranges;
     uint32_t digest;
 };
 
@@ -42,7 +42,7 @@ struct reader {
     struct lum__file *file;
     char path[LUM__PATH_BYTES_MAX];
     struct counts counts;
-    struct section chunks, transactions, open, open_chunks, labels, metadata;
+    struct section chunks, transactions, open, open_chunks, labels, metadata, id_ranges;
     uint8_t *extensions; /* of the transaction read last; room for LUM__METADATA_BYTES_MAX */
     uint32_t extension_bytes;
     struct extent *extents;
@@ -119,10 +119,11 @@ static lum_status check_counts(const struct reader *reader, uint64_t size_bytes)
                             counts->body_bytes);
     }
     bool fits = counts->chunks <= limit && counts->open_chunks <= limit && counts->transactions <= limit &&
-                counts->open <= limit && counts->label_bytes <= body_bytes && counts->metadata_bytes <= body_bytes;
+                counts->open <= limit && counts->label_bytes <= body_bytes && counts->metadata_bytes <= body_bytes &&
+                counts->id_ranges <= limit * (LUM__TRANSACTION_BYTES / LUM__ID_RANGE_BYTES);
     if (!fits || LUM__CHUNK_ENTRY_BYTES * (counts->chunks + counts->open_chunks) +
                          LUM__TRANSACTION_BYTES * (counts->transactions + counts->open) + counts->label_bytes +
-                         counts->metadata_bytes !=
+                         counts->metadata_bytes + LUM__ID_RANGE_BYTES * counts->id_ranges !=
                      body_bytes) {
         return lum__corrupt(reader->path, LUM__CHECKPOINT_CHUNK_COUNT, 7,
                             "the counts in %s do not fit its %" PRIu64 " bytes", reader->path, body_bytes);
@@ -160,6 +161,7 @@ static lum_status decode_header(struct reader *reader, const uint8_t *block, uin
         .body_bytes = lum__get_u64(block + LUM__CHECKPOINT_BODY_BYTES),
         .lum_count = lum__get_u64(block + LUM__CHECKPOINT_LUM_COUNT),
         .digest = lum__get_u32(block + LUM__CHECKPOINT_DIGEST),
+        .id_ranges = lum__get_u64(block + LUM__CHECKPOINT_ID_RANGE_COUNT),
     };
     if (lum__get_u64(block + LUM__CHECKPOINT_FOLD_SEQUENCE) != out->replay.sequence ||
         lum__get_u32(block + LUM__CHECKPOINT_ZERO_1) != 0 ||
@@ -270,14 +272,16 @@ static lum_status read_transaction(struct reader *reader, struct section *sectio
         .digest = lum__get_u32(at + LUM__TRANSACTION_DIGEST),
         .data_synced = (flags & LUM__TRANSACTION_FLAG_DATA_SYNCED) != 0,
         .label = "",
+        .run_count = lum__get_u32(at + LUM__TRANSACTION_RUN_COUNT),
+        .run_span = lum__get_u32(at + LUM__TRANSACTION_RUN_SPAN),
+        .is_member = (flags & LUM__TRANSACTION_FLAG_MEMBER) != 0,
     };
     *lengths = (struct lengths){
         .label_bytes = lum__get_u16(at + LUM__TRANSACTION_LABEL_BYTES),
         .metadata_bytes = lum__get_u32(at + LUM__TRANSACTION_METADATA_BYTES),
         .metadata_inherited = lum__get_u32(at + LUM__TRANSACTION_METADATA_INHERITED),
     };
-    if ((flags & ~LUM__TRANSACTION_FLAG_DATA_SYNCED) != 0 ||
-        !lum__is_zero(at + LUM__TRANSACTION_ZERO, LUM__TRANSACTION_BYTES - LUM__TRANSACTION_ZERO)) {
+    if ((flags & ~(LUM__TRANSACTION_FLAG_DATA_SYNCED | LUM__TRANSACTION_FLAG_MEMBER)) != 0) {
         return lum__unsupported(reader->path, *offset, 9,
                                 "a transaction entry has marks that this program does not know");
     }
@@ -325,6 +329,39 @@ static lum_status read_metadata(struct reader *reader, const struct lengths *len
     return lum__metadata_decode(reader->extensions, reader->extension_bytes, reader->path, offset, out);
 }
 
+/* Condition 14. */
+static lum_status check_run(const struct reader *reader, const struct lum__transaction *transaction, size_t label_bytes, uint64_t offset)
+{
+    bool is_run = transaction->run_count > 0;
+    bool fits_run = is_run ? transaction->run_count >= 2 && transaction->run_span >= transaction->run_count - 1 &&
+                                 transaction->run_span < transaction->commit_sequence && label_bytes == 0
+                           : transaction->run_span == 0;
+    bool fits_member = !transaction->is_member || (!is_run && transaction->chunk_count == 0);
+    if (fits_run && fits_member) return LUM_OK;
+    return lum__corrupt(reader->path, offset, 14, "a transaction entry says that it is a run of %" PRIu32 " over %" PRIu32 " sequences, or a member of one, and cannot be",
+                        transaction->run_count, transaction->run_span);
+}
+
+/* Condition 14 too. */
+static lum_status read_id_ranges(struct reader *reader, struct lum__catalogue *catalogue)
+{
+    void *memory = NULL;
+    LUM_TRY(lum__alloc(reader->counts.id_ranges * sizeof(struct lum__id_range), &memory));
+    struct lum__id_range *ranges = memory;
+    lum_status status = LUM_OK;
+    for (uint64_t index = 0; index < reader->counts.id_ranges; index++) {
+        const uint8_t *at;
+        uint64_t offset;
+        LUM_TRY_OUT(section_next(&reader->id_ranges, LUM__ID_RANGE_BYTES, &at, &offset));
+        ranges[index] = (struct lum__id_range){lum__get_u64(at), lum__get_u64(at + 8)};
+    }
+    status = lum__catalogue_set_folded_ids(catalogue, ranges, reader->counts.id_ranges);
+    if (status == LUM_ERR_CORRUPT) status = lum__corrupt(reader->path, LUM__CHECKPOINT_ID_RANGE_COUNT, 14, "%s", lum__error_last()->message);
+out:
+    free(ranges);
+    return status;
+}
+
 /* Committed transactions go into the catalogue, which checks the sums (condition 11). */
 static lum_status read_committed(struct reader *reader, const struct lum__checkpoint *checkpoint,
                                  struct lum__catalogue *catalogue)
@@ -338,11 +375,13 @@ static lum_status read_committed(struct reader *reader, const struct lum__checkp
         uint64_t offset;
 
         LUM_TRY(read_transaction(reader, &reader->transactions, &reader->chunks, &transaction, &lengths, &offset));
-        if (transaction.commit_sequence <= last_sequence || transaction.commit_sequence > checkpoint->replay.sequence) {
+        LUM_TRY(check_run(reader, &transaction, lengths.label_bytes, offset));
+        bool is_behind = transaction.is_member || transaction.commit_sequence - transaction.run_span > last_sequence;
+        if (!is_behind || transaction.commit_sequence > checkpoint->replay.sequence) {
             return lum__corrupt(reader->path, offset, 10, "a commit at sequence %" PRIu64 " is out of order",
                                 transaction.commit_sequence);
         }
-        last_sequence = transaction.commit_sequence;
+        if (!transaction.is_member) last_sequence = transaction.commit_sequence;
         LUM_TRY(read_label(reader, lengths.label_bytes, label));
         transaction.label = label;
         LUM_TRY(read_metadata(reader, &lengths, offset, &transaction.metadata));
@@ -353,7 +392,7 @@ static lum_status read_committed(struct reader *reader, const struct lum__checkp
         if (status == LUM_ERR_CORRUPT) return lum__corrupt(reader->path, offset, 11, "%s", lum__error_last()->message);
         LUM_TRY(status);
     }
-    return LUM_OK;
+    return read_id_ranges(reader, catalogue);
 }
 
 static lum_status read_open(struct reader *reader, struct lum__checkpoint *out)
@@ -368,7 +407,8 @@ static lum_status read_open(struct reader *reader, struct lum__checkpoint *out)
         LUM_TRY(read_transaction(reader, &reader->open, &reader->open_chunks, &transaction, &lengths, &offset));
         if (transaction.commit_sequence != 0 || transaction.commit_timestamp != 0 || transaction.lum_count != 0 ||
             transaction.digest != 0 || transaction.data_synced || lengths.label_bytes != 0 ||
-            lengths.metadata_bytes != 0 || lengths.metadata_inherited != 0) {
+            lengths.metadata_bytes != 0 || lengths.metadata_inherited != 0 || transaction.run_count != 0 ||
+            transaction.run_span != 0 || transaction.is_member) {
             return lum__corrupt(reader->path, offset, 10, "an open transaction has marks of a committed one");
         }
         LUM_TRY(
@@ -423,6 +463,7 @@ static lum_status read_body(struct reader *reader, struct lum__checkpoint *out, 
     LUM_TRY(section_init(&reader->open_chunks, reader, &offset, counts->open_chunks * LUM__CHUNK_ENTRY_BYTES));
     LUM_TRY(section_init(&reader->labels, reader, &offset, counts->label_bytes));
     LUM_TRY(section_init(&reader->metadata, reader, &offset, counts->metadata_bytes));
+    LUM_TRY(section_init(&reader->id_ranges, reader, &offset, counts->id_ranges * LUM__ID_RANGE_BYTES));
     LUM_TRY(lum__alloc(LUM__METADATA_BYTES_MAX, (void **)&reader->extensions));
     LUM_TRY(
         lum__alloc_zeroed(counts->chunks + counts->open_chunks, sizeof *reader->extents, (void **)&reader->extents));
@@ -451,6 +492,7 @@ out:
     free(reader.labels.buffer);
     free(reader.metadata.buffer);
     free(reader.extensions);
+    free(reader.id_ranges.buffer);
     free(reader.extents);
     free(reader.batch);
     (void)lum__file_close(reader.file);

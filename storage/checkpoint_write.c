@@ -80,7 +80,10 @@ static lum_status put_transaction(struct stream *stream, const struct lum__trans
     lum__put_u64(at + LUM__TRANSACTION_CHUNK_COUNT, transaction->chunk_count);
     lum__put_u32(at + LUM__TRANSACTION_DIGEST, transaction->digest);
     lum__put_u16(at + LUM__TRANSACTION_LABEL_BYTES, (uint16_t)label_bytes);
-    lum__put_u16(at + LUM__TRANSACTION_FLAGS, transaction->data_synced ? LUM__TRANSACTION_FLAG_DATA_SYNCED : 0);
+    lum__put_u16(at + LUM__TRANSACTION_FLAGS, (uint16_t)((transaction->data_synced ? LUM__TRANSACTION_FLAG_DATA_SYNCED : 0) |
+                                                        (transaction->is_member ? LUM__TRANSACTION_FLAG_MEMBER : 0)));
+    lum__put_u32(at + LUM__TRANSACTION_RUN_COUNT, transaction->run_count);
+    lum__put_u32(at + LUM__TRANSACTION_RUN_SPAN, transaction->run_span);
     lum__put_u32(at + LUM__TRANSACTION_METADATA_BYTES, lum__metadata_bytes(&transaction->metadata) - inherited);
     lum__put_u32(at + LUM__TRANSACTION_METADATA_INHERITED, inherited);
     return LUM_OK;
@@ -120,6 +123,12 @@ static lum_status put_body(struct stream *stream, const struct lum__checkpoint *
     }
     for (size_t index = 0; index < version->transaction_count; index++)
         LUM_TRY(put_metadata(stream, &version->transactions[index].metadata, inherited_bytes(version, index)));
+    for (size_t index = 0; index < version->folded_id_count; index++) {
+        uint8_t *at;
+        LUM_TRY(stream_room(stream, LUM__ID_RANGE_BYTES, &at));
+        lum__put_u64(at, version->folded_ids[index].first);
+        lum__put_u64(at + 8, version->folded_ids[index].last);
+    }
     return stream_write_out(stream);
 }
 
@@ -158,6 +167,7 @@ static void put_header(uint8_t block[LUM__BLOCK_BYTES], const struct lum__checkp
     lum__put_u64(block + LUM__CHECKPOINT_NEXT_DATA_SEGMENT, checkpoint->next_data_segment);
     lum__put_u64(block + LUM__CHECKPOINT_NEXT_WAL_SEGMENT, checkpoint->next_wal_segment);
     lum__put_u64(block + LUM__CHECKPOINT_METADATA_BYTES, metadata_bytes);
+    lum__put_u64(block + LUM__CHECKPOINT_ID_RANGE_COUNT, version->folded_id_count);
     lum__header_seal(block);
 }
 
@@ -168,6 +178,7 @@ static void assert_writable(const struct lum__checkpoint *checkpoint, const stru
     LUM_ASSERT(checkpoint->replay.segment > 0 && checkpoint->replay.segment < checkpoint->next_wal_segment);
     LUM_ASSERT(checkpoint->replay.offset >= LUM__BLOCK_BYTES && checkpoint->replay.offset % LUM__BLOCK_BYTES == 0);
     LUM_ASSERT(version->last_commit_sequence <= checkpoint->replay.sequence);
+    LUM_ASSERT(version->unfolded_count == 0);
     for (size_t index = 0; index < version->chunk_count; index++) {
         LUM_ASSERT(version->chunks[index].segment < checkpoint->next_data_segment);
     }

@@ -50,7 +50,10 @@ static inline bool lum__range_contains(const struct lum__range *outer, const str
            inner->y_max <= outer->y_max;
 }
 
-/* What log and catalogue know of a chunk. 112 bytes in memory. */
+/* What log and catalogue know of a chunk. 120 bytes in memory.
+ *
+ * The rows of a small transaction stand in the catalogue as an entry too, until a fold makes chunks of them: `rows` is not NULL then, they lie in
+ * memory (row_table.h), segment and offset are where the log has them, byte_count and digest are 0. Such an entry is never written to a file. */
 struct lum__chunk_entry {
     uint64_t segment;
     uint64_t offset;
@@ -62,6 +65,7 @@ struct lum__chunk_entry {
     uint64_t transaction_id;
     uint64_t commit_sequence; /* 0 = not committed */
     struct lum__range range;
+    const lum_t *rows; /* NULL: a chunk on disk */
 };
 _Static_assert(sizeof(struct lum__chunk_entry) <= 128, "design 5.5: at most 128 bytes a chunk");
 

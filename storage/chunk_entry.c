@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/status.h"
 #include "storage/chunk.h"
@@ -66,6 +67,7 @@ enum {
 
 void lum__chunk_entry_encode(const struct lum__chunk_entry *entry, uint8_t out[LUM__CHUNK_ENTRY_BYTES])
 {
+    LUM_ASSERT(entry->rows == NULL); /* rows that are not folded are named by the log alone */
     memset(out, 0, LUM__CHUNK_ENTRY_BYTES);
     lum__put_u64(out + ENTRY_SEGMENT, entry->segment);
     lum__put_u64(out + ENTRY_OFFSET, entry->offset);
@@ -118,6 +120,7 @@ lum_status lum__chunk_entry_decode(const uint8_t in[LUM__CHUNK_ENTRY_BYTES], con
     out->transaction_id = lum__get_u64(in + ENTRY_TRANSACTION_ID);
     out->commit_sequence = lum__get_u64(in + ENTRY_COMMIT_SEQUENCE);
     lum__range_decode(in + ENTRY_RANGE, &out->range);
+    out->rows = NULL;
 
     lum_status status = check_entry_limits(out, file, file_offset);
     if (status == LUM_OK && !lum__is_zero(in + ENTRY_ZERO, LUM__CHUNK_ENTRY_BYTES - ENTRY_ZERO)) {

@@ -145,6 +145,10 @@ static void plan_first_unit(const struct lum__chunk_reader *reader, struct lum__
     const struct lum__chunk_entry *entry = entry_of(reader, unit);
 
     unit->is_first = true;
+    if (entry->rows != NULL) {
+        unit->is_rows = unit->is_whole = true;
+        return;
+    }
     unit->is_whole =
         entry->byte_count <= source->slot_bytes && (source->check_everything || entry->byte_count <= WHOLE_BYTES_MAX ||
                                                     lum__range_contains(&source->range, &entry->range));
@@ -200,6 +204,7 @@ static lum_status submit_unit(struct lum__chunk_reader *reader, uint32_t slot_in
 
     slot->pending = 0;
     slot->error.status = LUM_OK;
+    if (slot->unit.is_rows) return LUM_OK;
     if (lum__segment_files_get(reader->source->files, entry->segment, &slot->file) != LUM_OK) {
         slot->error = *lum__error_last();
         return LUM_OK;
@@ -309,12 +314,24 @@ static lum_status start_chunk(struct lum__chunk_reader *reader, const struct lum
     return LUM_OK;
 }
 
+static lum_status start_rows(struct lum__chunk_reader *reader, const struct lum__chunk_unit *unit)
+{
+    reader->page_count = (entry_of(reader, unit)->row_count + LUM__PAGE_ROWS_MAX - 1) / LUM__PAGE_ROWS_MAX;
+    reader->counts.chunks_read++;
+    reader->counts.pages_total += reader->page_count;
+    reader->page_next = 0;
+    reader->page_end = reader->page_count;
+    reader->row_next = 0;
+    return LUM_OK;
+}
+
 /* The oldest slot's reads are done: makes its pages ready to be handed out. */
 static lum_status start_unit(struct lum__chunk_reader *reader, const struct lum__chunk_slot *slot)
 {
     const struct lum__chunk_unit *unit = &slot->unit;
     const struct lum__chunk_entry *entry = entry_of(reader, unit);
 
+    if (unit->is_rows) return start_rows(reader, unit);
     if (unit->is_first && !unit->is_whole) reader->awaits_directory = false;
     if (slot->error.status != LUM_OK) {
         lum__error_restore(&slot->error);
@@ -330,12 +347,30 @@ static lum_status start_unit(struct lum__chunk_reader *reader, const struct lum_
     return LUM_OK;
 }
 
+/* The next part of rows in memory. */
+static bool take_rows(struct lum__chunk_reader *reader, const struct lum__chunk_unit *unit, struct lum__chunk_page_ref *out)
+{
+    const struct lum__chunk_entry *entry = entry_of(reader, unit);
+    if (reader->page_next == reader->page_end) return false;
+    uint64_t left = entry->row_count - reader->row_next;
+    *out = (struct lum__chunk_page_ref){.chunk_index = unit->chunk_index,
+                                        .position = unit->position + reader->row_next,
+                                        .rows = entry->rows + reader->row_next,
+                                        .is_last = ++reader->page_next == reader->page_end};
+    out->entry.row_count = left < LUM__PAGE_ROWS_MAX ? (uint32_t)left : LUM__PAGE_ROWS_MAX;
+    reader->row_next += out->entry.row_count;
+    reader->counts.pages_read++;
+    reader->counts.rows_read += out->entry.row_count;
+    return true;
+}
+
 /* The active unit's next page in range. */
 static bool take_page(struct lum__chunk_reader *reader, struct lum__chunk_page_ref *out)
 {
     const struct lum__chunk_slot *slot = &reader->slots[reader->oldest];
     const struct lum__chunk_unit *unit = &slot->unit;
 
+    if (unit->is_rows) return take_rows(reader, unit, out);
     while (reader->page_next < reader->page_end) {
         uint32_t index = reader->page_next++;
         lum__chunk_page(reader->directory, index, &out->entry);
@@ -345,6 +380,7 @@ static bool take_page(struct lum__chunk_reader *reader, struct lum__chunk_page_r
         out->chunk_index = unit->chunk_index;
         out->position = unit->position + row;
         out->bytes = slot->buffer + (out->entry.offset - unit->begin);
+        out->rows = NULL;
         out->is_last = index + 1 == reader->page_count;
         reader->counts.pages_read++;
         reader->counts.rows_read += out->entry.row_count;

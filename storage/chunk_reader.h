@@ -7,6 +7,8 @@
  *
  *   free --claim, submit reads--> in flight --all reaped, oldest first--> active (its pages are handed out) --> free
  *
+ * Rows in memory (chunk.h) are a unit without a read; their pages are parts of them.
+ *
  * The windows of a chunk are known once its directory was checked, so a claimed directory holds up further claims of
  * this reader until it is active. */
 #ifndef LUM_STORAGE_CHUNK_READER_H
@@ -46,6 +48,7 @@ struct lum__chunk_unit {
     uint32_t begin, end;           /* bytes of the chunk, multiples of 4,096 */
     uint32_t page_first, page_end; /* of a window */
     bool is_first;                 /* begins with the directory */
+    bool is_rows;                  /* rows in memory: nothing is read */
     bool is_whole;
 };
 
@@ -89,6 +92,7 @@ struct lum__chunk_page_ref {
     size_t chunk_index;
     uint64_t position; /* of its first row */
     const uint8_t *bytes;
+    const lum_t *rows; /* instead of bytes: rows in memory; of entry only row_count is set */
     struct lum__page_entry entry;
     bool is_last; /* of its chunk */
 };

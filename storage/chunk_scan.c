@@ -11,6 +11,7 @@
 #include "base/parallel.h"
 #include "base/status.h"
 #include "storage/chunk_reader.h"
+#include "storage/row_table.h"
 
 /* What decoding needs, of one thread. */
 struct workspace {
@@ -70,6 +71,21 @@ static void add_counts(struct scan *scan, const struct lum__chunk_scan_counts *c
     (void)pthread_mutex_unlock(&scan->mutex);
 }
 
+/* Rows in memory are proven like any others before they are handed over. */
+static lum_status check_rows(const struct lum__chunk_page_ref *page, const struct lum__chunk_entry *entry)
+{
+    if (lum__rows_check(page->rows, page->entry.row_count) == page->entry.row_count) return LUM_OK;
+    return lum__corrupt(NULL, LUM_NO_OFFSET, 0, "rows of transaction %llu were changed in memory",
+                        (unsigned long long)entry->transaction_id);
+}
+
+static lum_status split_rows(const struct lum__chunk_page_ref *page, const struct lum__chunk_entry *entry,
+                             const struct workspace *workspace, lum_columns *columns)
+{
+    LUM_TRY(check_rows(page, entry));
+    return lum__page_split(workspace->scratch, page->rows, page->entry.row_count, columns) ? LUM_OK : check_rows(page, entry);
+}
+
 /* Decodes, or checks, one page. */
 static lum_status check_page(const struct scan *scan, const struct lum__chunk_page_ref *page,
                              const struct workspace *workspace, lum_columns *columns)
@@ -77,6 +93,8 @@ static lum_status check_page(const struct scan *scan, const struct lum__chunk_pa
     const struct lum__chunk_entry *entry = &scan->source.chunks[page->chunk_index];
     char path[LUM__PATH_BYTES_MAX];
 
+    if (page->rows != NULL && scan->visit_columns != NULL) return split_rows(page, entry, workspace, columns);
+    if (page->rows != NULL) return check_rows(page, entry);
     lum__segment_path(entry->segment, path);
     if (scan->source.check_everything) {
         return lum__chunk_check_page(page->bytes, &page->entry, entry, workspace->scratch, path, workspace->rows);
@@ -114,7 +132,8 @@ static lum_status scan_page(struct scan *scan, uint32_t worker, struct lum__chun
     if (status == LUM_OK) {
         lum_columns columns = {0};
         status = check_page(scan, &page, workspace, &columns);
-        if (status == LUM_OK) return hand_over(scan, worker, &page, workspace->rows, &columns);
+        const lum_t *rows = page.rows != NULL ? page.rows : workspace->rows;
+        if (status == LUM_OK) return hand_over(scan, worker, &page, rows, &columns);
         damaged_index = page.chunk_index;
     }
     if (scan->damage == NULL) return status;
@@ -211,6 +230,12 @@ lum_status lum__chunk_cursor_next(struct lum__chunk_cursor *cursor, const lum_t 
     *row_count = 0;
     LUM_TRY(lum__chunk_reader_next(&cursor->reader, &page));
     const struct lum__chunk_entry *entry = &cursor->source.chunks[page.chunk_index];
+    if (page.rows != NULL) {
+        LUM_TRY(check_rows(&page, entry));
+        *rows = page.rows;
+        *row_count = page.entry.row_count;
+        return LUM_OK;
+    }
     lum__segment_path(entry->segment, path);
     LUM_TRY(lum__chunk_decode_page(page.bytes, &page.entry, entry, cursor->workspace.scratch, path,
                                    cursor->workspace.rows));
@@ -229,6 +254,11 @@ lum_status lum__chunk_cursor_next_columns(struct lum__chunk_cursor *cursor, lum_
     *row_count = 0;
     LUM_TRY(lum__chunk_reader_next(&cursor->reader, &page));
     const struct lum__chunk_entry *entry = &cursor->source.chunks[page.chunk_index];
+    if (page.rows != NULL) {
+        LUM_TRY(split_rows(&page, entry, &cursor->workspace, columns));
+        *row_count = page.entry.row_count;
+        return LUM_OK;
+    }
     lum__segment_path(entry->segment, path);
     LUM_TRY(lum__chunk_decode_page_columns(page.bytes, &page.entry, entry, cursor->workspace.scratch, path, columns));
     *row_count = page.entry.row_count;

@@ -393,21 +393,32 @@ bool lum__page_decode(struct lum__page_scratch *scratch, const uint8_t *page, si
     return true;
 }
 
+static lum_columns columns_of(const struct lum__page_scratch *scratch)
+{
+    return (lum_columns){scratch->id,
+                         scratch->timestamp,
+                         scratch->memory_address,
+                         (const int32_t *)scratch->position_x,
+                         (const int32_t *)scratch->position_y,
+                         scratch->presence,
+                         scratch->structure_type,
+                         scratch->is_destroyed,
+                         scratch->checksum};
+}
+
+bool lum__page_split(struct lum__page_scratch *scratch, const lum_t *rows, uint32_t row_count, lum_columns *columns)
+{
+    *columns = columns_of(scratch);
+    return lum__page_kernel_current()->split(scratch, rows, row_count, true);
+}
+
 bool lum__page_decode_columns(struct lum__page_scratch *scratch, const uint8_t *page, size_t page_bytes,
                               uint32_t row_count, uint32_t lum_digest, lum_columns *columns, uint32_t *condition,
                               uint32_t *at)
 {
     *columns = (lum_columns){0};
     if (!decode_to_scratch(scratch, page, page_bytes, row_count, lum_digest, condition, at)) return false;
-    lum_columns all = {scratch->id,
-                       scratch->timestamp,
-                       scratch->memory_address,
-                       (const int32_t *)scratch->position_x,
-                       (const int32_t *)scratch->position_y,
-                       scratch->presence,
-                       scratch->structure_type,
-                       scratch->is_destroyed,
-                       scratch->checksum};
+    lum_columns all = columns_of(scratch);
     lum__page_kernel_current()->checksum(&all, row_count, scratch->checksum);
     CHECK(lum__crc32c(0, scratch->checksum, (size_t)row_count * 4) == lum_digest, LUM__PAGE_WRONG_DIGEST,
           LUM__PAGE_AT_LUM_DIGEST);

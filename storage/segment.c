@@ -70,14 +70,17 @@ static int compare_used(const void *a, const void *b)
     return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
-static lum_status collect_used(const struct lum__catalogue_version *catalogue, struct used_extent **out)
+/* Rows that are not folded yet use no extent. */
+static lum_status collect_used(const struct lum__catalogue_version *catalogue, struct used_extent **out, size_t *count)
 {
+    *count = 0;
     LUM_TRY(lum__alloc_zeroed(catalogue->chunk_count, sizeof **out, (void **)out));
     for (size_t index = 0; index < catalogue->chunk_count; index++) {
         const struct lum__chunk_entry *chunk = &catalogue->chunks[index];
-        (*out)[index] = (struct used_extent){chunk->segment, chunk->offset, chunk->byte_count};
+        if (chunk->rows != NULL) continue;
+        (*out)[(*count)++] = (struct used_extent){chunk->segment, chunk->offset, chunk->byte_count};
     }
-    qsort(*out, catalogue->chunk_count, sizeof **out, compare_used);
+    qsort(*out, *count, sizeof **out, compare_used);
     return LUM_OK;
 }
 
@@ -178,7 +181,7 @@ lum_status lum__segments_open(struct lum__fs *fs, const uint8_t store_id[16], ui
     struct lum__segments *segments = NULL;
     struct used_extent *used = NULL;
     uint64_t *numbers = NULL;
-    size_t number_count = 0;
+    size_t number_count = 0, used_count = 0;
 
     *out = NULL;
     LUM_TRY_OUT(lum__alloc_zeroed(1, sizeof *segments, (void **)&segments));
@@ -187,10 +190,10 @@ lum_status lum__segments_open(struct lum__fs *fs, const uint8_t store_id[16], ui
     segments->epoch = epoch;
     segments->segment_bytes_max = segment_bytes_max;
     segments->next_number = next_segment > 0 ? next_segment : 1;
-    LUM_TRY_OUT(collect_used(catalogue, &used));
+    LUM_TRY_OUT(collect_used(catalogue, &used, &used_count));
     LUM_TRY_OUT(lum__segment_list(fs, &numbers, &number_count));
     if (number_count > 0) qsort(numbers, number_count, sizeof *numbers, compare_numbers);
-    LUM_TRY_OUT(open_all(segments, numbers, number_count, used, catalogue->chunk_count));
+    LUM_TRY_OUT(open_all(segments, numbers, number_count, used, used_count));
     if (pthread_mutex_init(&segments->mutex, NULL) != 0) {
         status = lum__fail(LUM_ERR_NO_MEMORY, "a mutex cannot be made");
         goto out;

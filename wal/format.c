@@ -10,6 +10,7 @@
 #include "base/crc32c.h"
 #include "base/status.h"
 #include "storage/header.h"
+#include "storage/row_table.h"
 
 enum {
     /* segment header, own part */
@@ -42,8 +43,15 @@ enum {
     RESERVED_AT = 76,
     HEADER_CRC_AT = 92,
 
+    /* pages payload */
+    PAGES_FORM_AT = 0,
+    PAGES_ROW_COUNT_AT = 4,
+    PAGES_DIGEST_AT = 8,
+    PAGES_ZERO_AT = 12,
+
     RECORD_VERSION = 1,
     RESERVED_BYTES = 16,
+    PAGES_FORM_ROWS = 1,
 };
 
 _Static_assert(HEADER_CRC_AT + 4 == LUM__WAL_RECORD_HEADER_BYTES, "the header CRC ends the record header");
@@ -172,6 +180,7 @@ lum_status lum__wal_segment_decode(const uint8_t block[4096], const uint8_t *sto
 static uint32_t payload_bytes_of(const struct lum__wal_record *record)
 {
     switch (record->type) {
+    case LUM__WAL_PAGES: return LUM__WAL_PAGES_BYTES + record->pages.row_count * (uint32_t)sizeof(lum_t);
     case LUM__WAL_CHUNK: return LUM__CHUNK_ENTRY_BYTES;
     case LUM__WAL_COMMIT:
         return LUM__WAL_COMMIT_BYTES + record->commit.label_bytes + lum__metadata_bytes(&record->commit.metadata);
@@ -180,7 +189,6 @@ static uint32_t payload_bytes_of(const struct lum__wal_record *record)
     case LUM__WAL_BEGIN:
     case LUM__WAL_ROLLBACK:
     case LUM__WAL_WATERMARK: return 0;
-    case LUM__WAL_PAGES: break;
     }
     LUM_ASSERT(!"a record type that this version writes");
     return 0;
@@ -201,6 +209,14 @@ uint64_t lum__wal_record_end(const struct lum__wal_record *record)
 static void encode_payload(const struct lum__wal_record *record, uint8_t *out)
 {
     switch (record->type) {
+    case LUM__WAL_PAGES:
+        LUM_ASSERT(record->pages.row_count == record->count);
+        LUM_ASSERT(record->pages.row_count > 0 && record->pages.row_count <= LUM__WAL_PAGES_ROWS_MAX);
+        lum__put_u32(out + PAGES_FORM_AT, PAGES_FORM_ROWS);
+        lum__put_u32(out + PAGES_ROW_COUNT_AT, record->pages.row_count);
+        lum__put_u32(out + PAGES_DIGEST_AT, record->pages.digest);
+        memcpy(out + LUM__WAL_PAGES_BYTES, record->pages.rows, record->pages.row_count * sizeof(lum_t)); /* as it lies: storage/record.c */
+        break;
     case LUM__WAL_CHUNK:
         LUM_ASSERT(record->chunk.commit_sequence == 0);
         LUM_ASSERT(record->chunk.transaction_id == record->transaction_id);
@@ -292,6 +308,29 @@ static void decode_header(const uint8_t *bytes, struct lum__wal_record *out)
     out->offset = lum__get_u64(bytes + OFFSET_AT);
 }
 
+/* Every row is proven here, so that nobody behind this has to. */
+static enum lum__wal_look decode_pages(const uint8_t *payload, struct lum__wal_record *out)
+{
+    uint32_t digest = 0;
+    if (out->payload_bytes < LUM__WAL_PAGES_BYTES) return LUM__WAL_BAD;
+    if (lum__get_u32(payload + PAGES_FORM_AT) != PAGES_FORM_ROWS || lum__get_u32(payload + PAGES_ZERO_AT) != 0)
+        return LUM__WAL_UNSUPPORTED;
+    uint32_t row_count = lum__get_u32(payload + PAGES_ROW_COUNT_AT);
+    if (row_count == 0 || row_count > LUM__WAL_PAGES_ROWS_MAX || row_count != out->count ||
+        out->payload_bytes != LUM__WAL_PAGES_BYTES + row_count * sizeof(lum_t))
+        return LUM__WAL_BAD;
+    for (uint32_t i = 0; i < row_count; i++) {
+        lum_t row;
+        memcpy(&row, payload + LUM__WAL_PAGES_BYTES + i * sizeof row, sizeof row);
+        if (lum__rows_check(&row, 1) != 1) return LUM__WAL_BAD;
+        digest = lum__rows_digest(digest, &row, 1);
+    }
+    out->pages.rows = payload + LUM__WAL_PAGES_BYTES;
+    out->pages.row_count = row_count;
+    out->pages.digest = digest;
+    return digest == lum__get_u32(payload + PAGES_DIGEST_AT) ? LUM__WAL_VALID : LUM__WAL_BAD;
+}
+
 static enum lum__wal_look decode_chunk(const uint8_t *payload, struct lum__wal_record *out)
 {
     char path[64];
@@ -359,7 +398,7 @@ static enum lum__wal_look decode_payload(const uint8_t *payload, struct lum__wal
     bool is_of_transaction = out->transaction_id != 0;
     bool is_bare = out->payload_bytes == 0;
     switch (out->type) {
-    case LUM__WAL_PAGES: return LUM__WAL_UNSUPPORTED; /* reserved, 3.3 */
+    case LUM__WAL_PAGES: return is_of_transaction ? decode_pages(payload, out) : LUM__WAL_BAD;
     case LUM__WAL_BEGIN: return is_bare && is_of_transaction && out->count == 0 ? LUM__WAL_VALID : LUM__WAL_BAD;
     case LUM__WAL_ROLLBACK: return is_bare && is_of_transaction ? LUM__WAL_VALID : LUM__WAL_BAD;
     case LUM__WAL_WATERMARK: return is_bare && !is_of_transaction && out->count == 0 ? LUM__WAL_VALID : LUM__WAL_BAD;

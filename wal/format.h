@@ -17,6 +17,8 @@ enum {
     LUM__WAL_COMMIT_BYTES = 40,
     LUM__WAL_SEAL_BYTES = 16,
     LUM__WAL_CHECKPOINT_BYTES = 24,
+    LUM__WAL_PAGES_BYTES = 16, /* before the rows of a pages record */
+    LUM__WAL_PAGES_ROWS_MAX = 16384,
     LUM__WAL_PAYLOAD_BYTES_MAX = 1 << 21,
     LUM__WAL_SEGMENT_BYTES_MIN = 16384, /* header, two batches of a block, room for the seal */
     LUM__WAL_SEGMENT_BYTES_MAX = 1 << 30,
@@ -69,6 +71,11 @@ struct lum__wal_record {
     uint64_t offset;
     union {
         struct lum__chunk_entry chunk;
+        struct {
+            const void *rows; /* 40 bytes each; of a record that was read: lent as the bytes it was read from */
+            uint32_t row_count;
+            uint32_t digest;
+        } pages;
         struct {
             uint64_t chunk_count;
             uint64_t lum_count;

@@ -313,7 +313,6 @@ lum_status lum__wal_reserve(struct lum__wal_writer *writer, uint32_t batch_bytes
 bool lum__wal_append(struct lum__wal_writer *writer, struct lum__wal_record *record)
 {
     LUM_ASSERT(record->type != LUM__WAL_SEAL);
-    LUM_ASSERT(record->type != LUM__WAL_PAGES);
     if (writer->is_dead) return false;
     uint64_t batch_bytes = (uint64_t)writer->batch_bytes + lum__wal_record_bytes(record);
     uint64_t padded = lum__round_up(batch_bytes, LUM__WAL_BATCH_ALIGNMENT);
@@ -414,6 +413,7 @@ out:
 /* --- looking --- */
 
 uint32_t lum__wal_batch_bytes(const struct lum__wal_writer *writer) { return writer->batch_bytes; }
+uint32_t lum__wal_batch_bytes_max(const struct lum__wal_writer *writer) { return writer->batch_bytes_max; }
 uint64_t lum__wal_next_sequence(const struct lum__wal_writer *writer) { return writer->next_sequence; }
 uint64_t lum__wal_written_sequence(const struct lum__wal_writer *writer) { return writer->written_sequence; }
 uint64_t lum__wal_durable_sequence(const struct lum__wal_writer *writer) { return writer->durable_sequence; }

@@ -61,12 +61,13 @@ LUM_MUST_USE lum_status lum__wal_reserve(struct lum__wal_writer *writer, uint32_
 /* Would lum__wal_reserve(writer, batch_bytes) rotate, and so sync the log? */
 bool lum__wal_must_rotate(const struct lum__wal_writer *writer, uint32_t batch_bytes);
 /* Adds a record to the batch in memory: numbers it (record->sequence, final), stamps watermark, time and place. type,
- * transaction_id, count and the type's payload fields are the caller's; never LUM__WAL_SEAL or LUM__WAL_PAGES. False if
+ * transaction_id, count and the type's payload fields are the caller's; never LUM__WAL_SEAL. False if
  * the batch or the segment is full, or the writer dead (nothing added): write, reserve, append again. */
 bool lum__wal_append(struct lum__wal_writer *writer, struct lum__wal_record *record);
 /* Bytes in the batch, and the sequence that the next appended record gets (before lum__wal_reserve: unless that
  * rotates). */
 uint32_t lum__wal_batch_bytes(const struct lum__wal_writer *writer);
+uint32_t lum__wal_batch_bytes_max(const struct lum__wal_writer *writer); /* as it was opened */
 uint64_t lum__wal_next_sequence(const struct lum__wal_writer *writer);
 /* Writes the batch. Afterwards it is empty. An empty batch is fine, nothing happens. A failure kills the writer. */
 LUM_MUST_USE lum_status lum__wal_write(struct lum__wal_writer *writer);

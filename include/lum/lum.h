@@ -1,6 +1,6 @@
 /* lum.h - bulk, durable, verifiable storage of LUM records. The whole public face of liblum (with lum/status.h).
  *
- * Read it from top to bottom: record, group, store, loading, reading, upkeep, the log, errors.
+ * Read it from top to bottom: record, group, store, loading, transactions, reading, upkeep, the log, errors.
  *
  *     lum_options options = LUM_OPTIONS_INIT;
  *     lum_store *store;
@@ -12,7 +12,7 @@
  * Rules that hold everywhere:
  *  - Status is the return value; outputs come last and are set to NULL/0 on entry. lum_last_error() has the whole story.
  *  - Structs that begin with struct_version are initialised by their ..._INIT macro and may grow in later versions.
- *  - A store may be used by any number of threads; a scan, a group or a log cursor by one thread at a time.
+ *  - A store may be used by any number of threads; a transaction, a scan, a group or a log cursor by one thread at a time.
  *  - "written": the write completed. "durable": a later sync, with everything before it, returned success.
  *  - Strings are UTF-8, times are nanoseconds since the Unix epoch, sizes are bytes, unless said otherwise.
  * Every function blocks at most for the input and output that its description names. */
@@ -211,6 +211,11 @@ typedef struct lum_transaction_data {
     const char *label;              /* "" if none; lent during the call */
     const char *mapping;            /* what lum_load was given; "" if nothing; lent during the call */
     const char *source_names;       /* likewise */
+    /* A checkpoint makes one entry, a run, of consecutive small transactions (lum_txn_commit): more than 1 is how many. Its transaction_id is the first
+     * one's, commit_sequence and time are the last one's. */
+    uint64_t run_count;
+    uint64_t first_sequence;        /* commit sequence of a run's first transaction, else commit_sequence */
+    bool is_in_run;                 /* one of the run before it, told because it has a label: its rows are counted there */
 } lum_transaction_data;
 /* Calls each() for every committed transaction in commit order; stops at the first status that is not LUM_OK and returns it. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_transactions(lum_store *store,
@@ -347,6 +352,70 @@ typedef struct lum_load_report {
  * Blocks for the load. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_options *options,
                                             lum_load_report *report);
+
+/* ---------------------------------------------------------------------------------------------- transactions */
+
+/* Rows that become visible and durable together. Any number of transactions, in any number of threads; each is used by one thread at a time.
+ *
+ *     lum_txn *txn;
+ *     lum_receipt receipt = LUM_RECEIPT_INIT;
+ *     if (lum_txn_begin(store, NULL, &txn) == LUM_OK && lum_txn_append(txn, rows, count) == LUM_OK) status = lum_txn_commit(txn, &receipt);
+ *
+ * Up to 16,384 rows (fewer with small log segments) go into the log with the commit: one write, one sync, shared with the commits of other threads. A
+ * later checkpoint folds them into chunks. More rows are written as chunks, while they are appended. A row with is_destroyed = 1 is a
+ * tombstone: it hides the earlier versions of its id. */
+typedef struct lum_txn lum_txn;
+
+typedef struct lum_txn_options {
+    uint32_t struct_version;
+    const char *label;         /* stored with the commit, never forgotten; NULL for none; at most 255 bytes, copied */
+} lum_txn_options;
+#define LUM_TXN_OPTIONS_INIT { .struct_version = 1 }
+
+/* What a commit answers. On a failure transaction_id is filled in all the same. */
+typedef struct lum_receipt {
+    uint32_t struct_version;
+    uint64_t sequence;         /* place in the one order of commits; for lum_wait_durable() */
+    uint64_t transaction_id;   /* for lum_txn_outcome() */
+    bool durable;              /* a sync covered it already */
+    uint32_t digest;           /* CRC-32C over the checksums of its rows, in order */
+    uint64_t lum_count;
+    uint64_t timestamp;        /* wall clock of the commit, a label only */
+} lum_receipt;
+#define LUM_RECEIPT_INIT { .struct_version = 1 }
+
+/* Begins a transaction; nothing is written. options NULL: none. The caller ends it with commit or rollback, before it closes the store. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_begin(lum_store *store, const lum_txn_options *options, lum_txn **out);
+/* Its id, for lum_txn_outcome(). 0 for NULL. */
+LUM_PUBLIC uint64_t lum_txn_id(const lum_txn *txn);
+/* Adds copies of count rows, in order. checksum is checked where it is not 0. LUM_ERR_INPUT (a bad row: nothing of this call was added) leaves the
+ * transaction usable; after any other failure it can only be rolled back. Blocks for the writing of a chunk now and then. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_append(lum_txn *txn, const lum_t *rows, size_t count);
+/* The same with all records of a group. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_append_group(lum_txn *txn, const lum_group_t *group);
+/* Commits, and consumes the transaction whatever the status. LUM_OK: every row is visible, and durable in LUM_SYNC_COMMIT (in the other modes: written,
+ * so that a process kill loses nothing; see enum lum_sync_mode). LUM_IN_DOUBT: the log write was submitted and failed, ask lum_txn_outcome() after
+ * reopening. Any other status: nothing of it is or ever becomes visible. receipt may be NULL. Blocks for a write and a sync, shared with others. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_commit(lum_txn *txn, lum_receipt *receipt);
+/* The same, but in every mode it returns when the commit is written and visible, not yet synced: a process kill loses nothing, a power cut may lose it and
+ * all commits behind it. It is synced with the next commit that waits, and after 10 ms at the latest; lum_wait_durable() and lum_sync() wait for that. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_commit_async(lum_txn *txn, lum_receipt *receipt);
+/* Undoes it and gives its space back; consumes it. NULL is fine. */
+LUM_PUBLIC lum_status lum_txn_rollback(lum_txn *txn);
+
+/* Waits until the commit with this sequence, and all before it, are durable; asks for a sync where none is on its way. LUM_ERR_TIMEOUT after timeout_ns
+ * (UINT64_MAX: no limit); LUM_ERR_POISONED if a sync failed: reopen, and ask lum_txn_outcome(). */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_wait_durable(lum_store *store, uint64_t sequence, uint64_t timeout_ns);
+
+enum lum_outcome {
+    LUM_OUTCOME_UNKNOWN = 0,      /* no such id was given out, or it is in doubt until the store is reopened */
+    LUM_OUTCOME_COMMITTED = 1,
+    LUM_OUTCOME_NOT_COMMITTED = 2 /* rolled back or lost in a crash; or, of an id of this opening, still open */
+};
+/* What became of a transaction, also of one from before a crash and of one that was folded long ago. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_outcome(lum_store *store, uint64_t transaction_id, enum lum_outcome *out);
+/* The newest committed transaction, or load, with this label. LUM_ERR_NOT_FOUND if there is none. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_label_outcome(lum_store *store, const char *label, lum_receipt *out);
 
 /* ---------------------------------------------------------------------------------------------------- reading */
 
