@@ -1,7 +1,7 @@
 /* Proves that the bytes of a log segment have not changed: the worked example of docs/format.md (section 3.4), which is
  * tests/golden/log_segment.hex, is what the encoder writes today, is read back field by field, and stands in the
- * document word for word; and so for the same segment with extensions (3.5). `golden_log_segment_test --write` prints
- * the example, `--write extensions` the other. */
+ * document word for word; and so for the same segment with extensions (3.5), and for one with small transactions (3.3).
+ * `golden_log_segment_test --write` prints the example, `--write extensions` and `--write pages` the others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "storage/header.h"
+#include "storage/row_table.h"
 #include "wal/format.h"
 
 enum { SEGMENT_BYTES = 16384, SALT = 0x5a17c0de, RECORD_COUNT = 5, LINE_BYTES = 16 };
@@ -36,6 +37,58 @@ static const uint8_t items[] = "\x01\0\0\0\x0d\0\0\0id=a x=b*1000"
                                "\x4d\0\0\0\x03\0\0\0\x01\x02\x03";
 static const struct lum__metadata metadata = {
     .items = items, .item_bytes = sizeof items - 1, .resume = (const uint8_t *)"row 100", .resume_bytes = 7};
+
+enum variant { PLAIN, EXTENSIONS, PAGES, VARIANTS };
+static const char *const names[VARIANTS] = {"plain", "extensions", "pages"};
+
+static lum_t rows[3];
+
+static void fill_rows(void)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        rows[i] = (lum_t){.id = 7 + i,
+                          .timestamp = NOON + i,
+                          .memory_address = 0x7f0000001000 + 40 * i,
+                          .position_x = -1 - (int32_t)i,
+                          .position_y = 1000,
+                          .presence = 1,
+                          .structure_type = LUM_STRUCTURE_NODE,
+                          .is_destroyed = i == 1};
+        rows[i].checksum = lum_record_checksum(&rows[i]);
+    }
+}
+
+static void fill_pages(struct lum__wal_record *record, uint32_t first_row, uint32_t row_count)
+{
+    record->type = LUM__WAL_PAGES;
+    record->count = row_count;
+    record->pages.rows = &rows[first_row];
+    record->pages.row_count = row_count;
+    record->pages.digest = lum__rows_digest(0, &rows[first_row], row_count);
+}
+
+/* The first batch of the third example: a small transaction of two rows, its commit, and the row of another one whose commit never came. */
+static void fill_small(struct lum__wal_record records[RECORD_COUNT])
+{
+    uint64_t offset = 4096;
+    fill_rows();
+    memset(records, 0, 3 * sizeof *records);
+    fill_pages(&records[0], 0, 2);
+    records[1].type = LUM__WAL_COMMIT;
+    records[1].count = 2;
+    records[1].commit.lum_count = 2;
+    records[1].commit.digest = records[0].pages.digest;
+    fill_pages(&records[2], 2, 1);
+    records[2].is_last_of_batch = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        records[i].offset = offset;
+        records[i].sequence = i + 1;
+        records[i].timestamp = NOON + (i + 1) * 1000000000ull;
+        records[i].segment = 1;
+        records[i].transaction_id = FIRST_TRANSACTION + i / 2;
+        offset += lum__wal_record_bytes(&records[i]);
+    }
+}
 
 /* Three batches: a transaction of one chunk; a watermark, written before the log went to sleep; the seal. */
 static void fill_records(struct lum__wal_record records[RECORD_COUNT])
@@ -91,14 +144,19 @@ static void fill_records(struct lum__wal_record records[RECORD_COUNT])
     }
 }
 
-/* with_metadata: the commit has extensions. */
-static void build(uint8_t bytes[SEGMENT_BYTES], bool with_metadata)
+static void fill_variant(struct lum__wal_record records[RECORD_COUNT], enum variant variant)
+{
+    fill_records(records);
+    if (variant == EXTENSIONS) records[2].commit.metadata = metadata;
+    if (variant == PAGES) fill_small(records);
+}
+
+static void build(uint8_t bytes[SEGMENT_BYTES], enum variant variant)
 {
     struct lum__wal_record records[RECORD_COUNT];
     memset(bytes, 0, SEGMENT_BYTES);
     lum__wal_segment_encode(&segment, bytes);
-    fill_records(records);
-    if (with_metadata) records[2].commit.metadata = metadata;
+    fill_variant(records, variant);
     for (int i = 0; i < RECORD_COUNT; i++)
         lum__wal_record_encode(&records[i], segment.store_id, SALT, bytes + records[i].offset);
 }
@@ -138,15 +196,16 @@ static char *read_text(const char *path)
     return text;
 }
 
-static const char *const paths[] = {"tests/golden/log_segment.hex", "tests/golden/log_segment_extensions.hex"};
+static const char *const paths[] = {"tests/golden/log_segment.hex", "tests/golden/log_segment_extensions.hex",
+                                    "tests/golden/log_segment_pages.hex"};
 
 static void test_encoder_writes_the_golden_bytes(void **state)
 {
     (void)state;
     static uint8_t bytes[SEGMENT_BYTES];
-    for (int with_metadata = 0; with_metadata < 2; with_metadata++) {
-        char *golden = read_text(paths[with_metadata]);
-        build(bytes, with_metadata);
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        char *golden = read_text(paths[variant]);
+        build(bytes, (enum variant)variant);
         assert_string_equal(hex_of(bytes), golden);
         free(golden);
     }
@@ -165,17 +224,17 @@ static void parse(const char *text, uint8_t bytes[SEGMENT_BYTES])
     }
 }
 
-static void expect_golden_is_read(bool with_metadata)
+static void expect_golden_is_read(enum variant variant)
 {
     static uint8_t bytes[SEGMENT_BYTES];
     struct lum__wal_segment header;
     struct lum__wal_record wanted[RECORD_COUNT];
-    char *golden = read_text(paths[with_metadata]);
+    char *golden = read_text(paths[variant]);
     parse(golden, bytes);
     free(golden);
     assert_int_equal(lum__wal_segment_decode(bytes, segment.store_id, 1, "wal/1.wal", &header), LUM_OK);
     assert_memory_equal(&header, &segment, sizeof header);
-    fill_records(wanted);
+    fill_variant(wanted, variant);
     uint64_t offset = LUM__BLOCK_BYTES;
     for (int i = 0; i < RECORD_COUNT; i++) {
         struct lum__wal_record record;
@@ -186,7 +245,11 @@ static void expect_golden_is_read(bool with_metadata)
             LUM__WAL_VALID);
         wanted[i].header_crc = record.header_crc; /* checked by the byte comparison above */
         wanted[i].payload_bytes = record.payload_bytes;
-        if (i == 2 && with_metadata) {
+        if (record.type == LUM__WAL_PAGES) {
+            assert_memory_equal(record.pages.rows, wanted[i].pages.rows, record.pages.row_count * sizeof(lum_t));
+            wanted[i].pages.rows = record.pages.rows;
+        }
+        if (i == 2 && variant == EXTENSIONS) {
             assert_true(lum__metadata_is_same(&record.commit.metadata, &metadata));
             wanted[i].commit.metadata = record.commit.metadata;
         }
@@ -199,8 +262,7 @@ static void expect_golden_is_read(bool with_metadata)
 static void test_golden_bytes_are_read(void **state)
 {
     (void)state;
-    expect_golden_is_read(false);
-    expect_golden_is_read(true);
+    for (int variant = 0; variant < VARIANTS; variant++) expect_golden_is_read((enum variant)variant);
 }
 
 static void expect_in_document(const char *path)
@@ -217,15 +279,16 @@ static void expect_in_document(const char *path)
 static void test_document_shows_the_golden_bytes(void **state)
 {
     (void)state;
-    expect_in_document(paths[0]);
-    expect_in_document(paths[1]);
+    for (int variant = 0; variant < VARIANTS; variant++) expect_in_document(paths[variant]);
 }
 
 int main(int argument_count, char **arguments)
 {
     if (argument_count > 1 && strcmp(arguments[1], "--write") == 0) {
         static uint8_t bytes[SEGMENT_BYTES];
-        build(bytes, argument_count > 2);
+        enum variant variant = PLAIN;
+        while (argument_count > 2 && variant < VARIANTS - 1 && strcmp(arguments[2], names[variant]) != 0) variant++;
+        build(bytes, variant);
         fputs(hex_of(bytes), stdout);
         return 0;
     }

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "storage/chunk_scan.h"
 #include "storage/record.h"
+#include "storage/row_table.h"
 #include "storage/segment.h"
 
 void tiny_row(uint64_t number, uint64_t row, lum_t *out)
@@ -227,6 +228,41 @@ lum_status tiny_commit(struct tiny *tiny, const struct tiny_load *load, bool *wr
                                            .label = record.commit.label,
                                            .metadata = record.commit.metadata};
     return lum__catalogue_commit(tiny->parts.catalogue, &transaction, chunks, load->chunk_count);
+}
+
+lum_status tiny_commit_small(struct tiny *tiny, const struct tiny_load *load, bool *written)
+{
+    uint32_t row_count = load->chunk_count * load->chunk_rows;
+    uint64_t transaction_id = ++tiny->next_transaction;
+    struct lum__wal_record pages = {.type = LUM__WAL_PAGES, .transaction_id = transaction_id, .count = row_count};
+    struct lum__wal_record record = {.type = LUM__WAL_COMMIT, .transaction_id = transaction_id, .count = row_count};
+    lum_t *rows = malloc(row_count * sizeof *rows);
+    LUM_ASSERT(rows != NULL);
+    for (uint32_t i = 0; i < row_count; i++) tiny_row(load->number, i, &rows[i]);
+    pages.pages.rows = rows;
+    pages.pages.row_count = row_count;
+    pages.pages.digest = record.commit.digest = lum__rows_digest(0, rows, row_count);
+    record.commit.lum_count = row_count;
+    record.commit.label_bytes =
+        (uint8_t)snprintf(record.commit.label, sizeof record.commit.label, "t%llu", (unsigned long long)load->number);
+    *written = false;
+    lum_status status = LUM_OK;
+    LUM_TRY_OUT(lum__wal_reserve(tiny->parts.writer, lum__wal_record_bytes(&pages) + lum__wal_record_bytes(&record)));
+    append(tiny, &pages);
+    append(tiny, &record);
+    LUM_TRY_OUT(lum__wal_write(tiny->parts.writer));
+    *written = true;
+    if (load->data_synced) LUM_TRY_OUT(lum__wal_sync(tiny->parts.writer));
+    struct lum__transaction transaction = {.transaction_id = transaction_id,
+                                           .commit_sequence = record.sequence,
+                                           .commit_timestamp = record.timestamp,
+                                           .lum_count = row_count,
+                                           .digest = record.commit.digest,
+                                           .label = record.commit.label};
+    status = lum__catalogue_commit_rows(tiny->parts.catalogue, &transaction, rows, pages.segment, pages.offset);
+out:
+    free(rows);
+    return status;
 }
 
 lum_status tiny_leave(struct tiny *tiny, const struct tiny_load *load, bool is_rolled_back)

@@ -45,6 +45,8 @@ lum_status tiny_open(struct tiny *tiny, struct lum__fs *fs, const lum_options *o
 /* Writes and logs one transaction. *written: its commit's log write returned success. data_synced: LUM_OK means
  * durable, with all before. */
 lum_status tiny_commit(struct tiny *tiny, const struct tiny_load *load, bool *written);
+/* A small transaction: its chunk_count * chunk_rows rows go into the log with the commit. */
+lum_status tiny_commit_small(struct tiny *tiny, const struct tiny_load *load, bool *written);
 /* The same without an end (is_rolled_back false: stays open), or with a rollback. */
 lum_status tiny_leave(struct tiny *tiny, const struct tiny_load *load, bool is_rolled_back);
 lum_status tiny_sync(struct tiny *tiny);

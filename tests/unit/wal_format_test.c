@@ -13,6 +13,7 @@
 #include "base/crc32c.h"
 #include "base/status.h"
 #include "storage/header.h"
+#include "storage/row_table.h"
 #include "wal/format.h"
 
 enum { AT = 8192, SALT = 0x5a17c0de };
@@ -40,7 +41,21 @@ static const struct lum__metadata no_metadata, some_metadata = {
     .resume_bytes = 5,
 };
 
-/* A record of each type that this version writes, at AT of the segment, alone in its batch. */
+static lum_t rows[3];
+
+static void fill_pages(struct lum__wal_record *record)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        rows[i] = (lum_t){.id = 900 + i, .timestamp = 1700000000000000000u + i, .position_x = -5, .presence = 1, .structure_type = 2};
+        rows[i].checksum = lum_record_checksum(&rows[i]);
+    }
+    record->count = 3;
+    record->pages.rows = rows;
+    record->pages.row_count = 3;
+    record->pages.digest = lum__rows_digest(0, rows, 3);
+}
+
+/* A record of each type, at AT of the segment, alone in its batch. */
 static struct lum__wal_record sample(enum lum__wal_type type)
 {
     struct lum__wal_record record = {.type = type,
@@ -50,10 +65,10 @@ static struct lum__wal_record sample(enum lum__wal_type type)
                                      .is_last_of_batch = true,
                                      .segment = 7,
                                      .offset = AT};
-    bool is_of_transaction =
-        type == LUM__WAL_BEGIN || type == LUM__WAL_CHUNK || type == LUM__WAL_COMMIT || type == LUM__WAL_ROLLBACK;
+    bool is_of_transaction = type <= LUM__WAL_ROLLBACK;
     if (is_of_transaction) record.transaction_id = (3ull << 40) + 9;
     switch (type) {
+    case LUM__WAL_PAGES: fill_pages(&record); break;
     case LUM__WAL_CHUNK:
         record.count = 4096;
         record.chunk = (struct lum__chunk_entry){.segment = 2,
@@ -100,7 +115,7 @@ static struct lum__wal_record sample(enum lum__wal_type type)
     return record;
 }
 
-static const enum lum__wal_type types[] = {LUM__WAL_BEGIN,     LUM__WAL_CHUNK, LUM__WAL_COMMIT,    LUM__WAL_ROLLBACK,
+static const enum lum__wal_type types[] = {LUM__WAL_BEGIN,     LUM__WAL_PAGES, LUM__WAL_CHUNK, LUM__WAL_COMMIT,    LUM__WAL_ROLLBACK,
                                            LUM__WAL_WATERMARK, LUM__WAL_SEAL,  LUM__WAL_CHECKPOINT};
 enum { TYPE_COUNT = sizeof types / sizeof *types };
 
@@ -160,6 +175,11 @@ static void expect_round_trips(void)
         assert_int_equal(out.payload_bytes, in.payload_bytes);
         assert_int_equal(lum__wal_record_end(&out), AT + 4096);
         switch (in.type) {
+        case LUM__WAL_PAGES:
+            assert_int_equal(out.pages.row_count, 3);
+            assert_int_equal(out.pages.digest, in.pages.digest);
+            assert_memory_equal(out.pages.rows, rows, sizeof rows);
+            break;
         case LUM__WAL_CHUNK: assert_memory_equal(&out.chunk, &in.chunk, sizeof in.chunk); break;
         case LUM__WAL_COMMIT:
             assert_true(out.commit.chunk_count == 3 && out.commit.lum_count == 123456 && out.commit.data_synced);
@@ -305,7 +325,18 @@ static void test_condition_9_form(void **state)
         {LUM__WAL_WATERMARK, 40, 8, LUM__WAL_BAD}, /* and has no payload */
         {LUM__WAL_ROLLBACK, 40, 8, LUM__WAL_BAD},
         {LUM__WAL_BEGIN, 40, 8, LUM__WAL_BAD},
-        {LUM__WAL_WATERMARK, 6, 2, LUM__WAL_UNSUPPORTED}, /* pages are for a later version */
+        {LUM__WAL_WATERMARK, 6, 2, LUM__WAL_BAD}, /* pages without a transaction */
+        {LUM__WAL_PAGES, 96, 2, LUM__WAL_UNSUPPORTED},     /* another form */
+        {LUM__WAL_PAGES, 96 + 12, 1, LUM__WAL_UNSUPPORTED},
+        {LUM__WAL_PAGES, 96 + 4, 2, LUM__WAL_BAD},         /* rows are not as many as the header counts, or as there are */
+        {LUM__WAL_PAGES, 32, 2, LUM__WAL_BAD},
+        {LUM__WAL_PAGES, 40, 16, LUM__WAL_BAD},            /* none there */
+        {LUM__WAL_PAGES, 40, 8, LUM__WAL_BAD},             /* shorter than its fixed part */
+        {LUM__WAL_PAGES, 40, 96, LUM__WAL_BAD},            /* two rows, of three */
+        {LUM__WAL_PAGES, 96 + 8, 1, LUM__WAL_BAD},         /* digest */
+        {LUM__WAL_PAGES, 96 + 16 + 24, 1, LUM__WAL_BAD},   /* a row that its checksum does not fit */
+        {LUM__WAL_PAGES, 96 + 16 + 32, 1, LUM__WAL_BAD},   /* a checksum that its row does not fit */
+        {LUM__WAL_PAGES, 96 + 16 + 39, 1, LUM__WAL_BAD},   /* a reserved byte */
         {LUM__WAL_CHUNK, 32, 9, LUM__WAL_BAD},            /* count is not the entry's rows */
         {LUM__WAL_CHUNK, 16, 1, LUM__WAL_BAD},            /* transaction is not the entry's */
         {LUM__WAL_CHUNK, 40, 120, LUM__WAL_BAD},          /* an entry is 128 bytes */
@@ -358,9 +389,9 @@ static void test_condition_9_form(void **state)
     }
     with_metadata = false;
     /* A transaction's record without a transaction. */
-    static const enum lum__wal_type of_transaction[] = {LUM__WAL_BEGIN, LUM__WAL_CHUNK, LUM__WAL_COMMIT,
+    static const enum lum__wal_type of_transaction[] = {LUM__WAL_BEGIN, LUM__WAL_PAGES, LUM__WAL_CHUNK, LUM__WAL_COMMIT,
                                                         LUM__WAL_ROLLBACK};
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         place(of_transaction[i]);
         memset(bytes + 16, 0, 8);
         mend();
