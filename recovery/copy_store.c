@@ -220,6 +220,7 @@ static lum_status make_targets(struct copy *copy)
     uint64_t last = 0;
     for (size_t i = 0; i < copy->version->chunk_count; i++) {
         const struct lum__chunk_entry *chunk = &copy->version->chunks[i];
+        if (chunk->rows != NULL) continue; /* in the log, which is copied too */
         if (chunk->byte_count > copy->chunk_bytes_max) copy->chunk_bytes_max = chunk->byte_count;
         if (chunk->segment == last || find_target(copy, chunk->segment) != NULL) continue;
         LUM_TRY(add_target(copy, chunk->segment));
@@ -292,7 +293,7 @@ static void copy_worker(void *context, uint32_t worker)
     while (status == LUM_OK && !has_failed(copy)) {
         size_t index = atomic_fetch_add(&copy->next_chunk, 1);
         if (index >= copy->version->chunk_count) break;
-        status = copy_chunk(copy, &copier, &copy->version->chunks[index]);
+        if (copy->version->chunks[index].rows == NULL) status = copy_chunk(copy, &copier, &copy->version->chunks[index]);
     }
     close_copier(&copier);
     if (status == LUM_OK) return;
@@ -309,6 +310,7 @@ static lum_status copy_chunks(struct copy *copy)
     if (copy->error.status != LUM_OK) return lum__error_restore(&copy->error), copy->error.status;
     for (size_t i = 0; i < copy->version->chunk_count; i++) {
         const struct lum__chunk_entry *chunk = &copy->version->chunks[i];
+        if (chunk->rows != NULL) continue;
         if (find_target(copy, chunk->segment)->is_shared)
             copy->report->bytes_shared += chunk->byte_count;
         else

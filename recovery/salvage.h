@@ -20,8 +20,16 @@ struct lum__salvage_transaction {
     char *label;         /* "" if none or not known */
     bool is_count_known; /* the next two come from a commit record or an intact entry */
     uint64_t lum_count, chunk_count;
+    uint64_t run_first; /* of a run (format.md 5): commit sequence of its first transaction; else 0 */
     size_t chunk_first, chunk_end; /* in salvage->chunks, by ordinal */
     const lum_t *rows;             /* of a small transaction, in the log; else NULL */
+    uint32_t row_count;
+};
+
+/* What a pages record holds. */
+struct lum__salvage_rows {
+    uint64_t transaction_id;
+    lum_t *rows; /* owned */
     uint32_t row_count;
 };
 
@@ -45,6 +53,8 @@ struct lum__salvage {
     struct lum__chunk_entry
         *scanned; /* every chunk with an intact header and directory in data/, if that was looked for */
     size_t scanned_count, scanned_capacity;
+    struct lum__salvage_rows *rows; /* of small transactions, as the log has them, sorted by transaction */
+    size_t rows_count, rows_capacity;
     uint64_t checkpoint_number; /* the intact one that was used; 0: none */
     uint64_t covered_sequence;  /* by it */
     bool is_scanned;

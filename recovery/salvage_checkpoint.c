@@ -98,6 +98,10 @@ static lum_status take_transactions(const struct body *body, struct lum__checkpo
                                               .lum_count = lum__get_u64(at + LUM__TRANSACTION_LUM_COUNT),
                                               .chunk_count = lum__get_u64(at + LUM__TRANSACTION_CHUNK_COUNT),
                                               .is_count_known = true};
+        uint32_t run_count = lum__get_u32(at + LUM__TRANSACTION_RUN_COUNT), run_span = lum__get_u32(at + LUM__TRANSACTION_RUN_SPAN);
+        if (run_count > 0 && run_span < transaction->commit_sequence) transaction->run_first = transaction->commit_sequence - run_span;
+        /* Of one that is in a run only the label counts here: its rows are the run's. */
+        if (lum__get_u16(at + LUM__TRANSACTION_FLAGS) & LUM__TRANSACTION_FLAG_MEMBER) transaction->lum_count = transaction->chunk_count = 0;
         uint64_t label_at = label_offset;
         label_offset += label_bytes;
         bool is_sane = transaction->transaction_id != 0 && transaction->commit_sequence != 0 &&

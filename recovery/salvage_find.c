@@ -177,7 +177,7 @@ static lum_status take_version(struct find *find, const struct lum__catalogue_ve
                                                        .commit_sequence = from->commit_sequence,
                                                        .commit_timestamp = from->commit_timestamp,
                                                        .is_count_known = true,
-                                                       .lum_count = from->lum_count,
+                                                       .lum_count = from->is_member ? 0 : from->lum_count, /* its run has them; only its label counts */
                                                        .chunk_count = from->chunk_count,
                                                        .chunk_first = salvage->chunk_count};
         for (uint64_t j = 0; j < from->chunk_count; j++) LUM_TRY(add_chunk(salvage, &version->chunks[chunk++]));
@@ -236,10 +236,23 @@ static lum_status take_commit(struct find *find, const struct lum__wal_record *r
     return add_transaction(find->salvage, &transaction, record->commit.label, &record->commit.metadata);
 }
 
+static lum_status take_rows(struct lum__salvage *salvage, const struct lum__wal_record *record)
+{
+    void *array = salvage->rows, *rows = NULL;
+    size_t bytes = record->pages.row_count * sizeof(lum_t);
+    LUM_TRY(lum__grow(&array, &salvage->rows_capacity, salvage->rows_count + 1, sizeof *salvage->rows));
+    salvage->rows = array;
+    LUM_TRY(lum__alloc(bytes, &rows));
+    memcpy(rows, record->pages.rows, bytes);
+    salvage->rows[salvage->rows_count++] = (struct lum__salvage_rows){record->transaction_id, rows, record->pages.row_count};
+    return LUM_OK;
+}
+
 static lum_status take_record(void *context, const struct lum__wal_record *record)
 {
     struct find *find = context;
     find->last_successor = record->type == LUM__WAL_SEAL ? record->seal.successor : 0;
+    if (record->type == LUM__WAL_PAGES) return take_rows(find->salvage, record);
     if (record->type == LUM__WAL_CHUNK) return add_named(find, &record->chunk);
     if (record->type == LUM__WAL_COMMIT) return take_commit(find, record);
     return LUM_OK;
@@ -339,6 +352,21 @@ static int compare_transactions(const void *a, const void *b)
     return (right->is_count_known > left->is_count_known) - (right->is_count_known < left->is_count_known);
 }
 
+static uint64_t count_named(const struct find *find, uint64_t id);
+
+/* Small transactions that a damaged checkpoint has as a run, and the log one by one: one of the two goes. transactions[first .. kept): those before the
+ * run that are kept so far. True: the run stays. */
+static bool settle_run(struct find *find, const struct lum__salvage_transaction *run, size_t *kept)
+{
+    struct lum__salvage_transaction *all = find->salvage->transactions;
+    size_t first = *kept;
+    while (first > find->base_count && all[first - 1].commit_sequence >= run->run_first) first--;
+    if (first < *kept && count_named(find, run->transaction_id) < run->chunk_count) return false; /* the log has more */
+    for (size_t i = first; i < *kept; i++) free_texts(&all[i]);
+    *kept = first;
+    return true;
+}
+
 /* A transaction may have been found in the log and in a damaged checkpoint. Both say the same. */
 static void remove_repeated(struct find *find)
 {
@@ -348,6 +376,10 @@ static void remove_repeated(struct find *find)
     if (salvage->transaction_count > kept + 1)
         qsort(all + kept, salvage->transaction_count - kept, sizeof *all, compare_transactions);
     for (size_t i = kept; i < salvage->transaction_count; i++) {
+        if (all[i].run_first > 0 && !settle_run(find, &all[i], &kept)) {
+            free_texts(&all[i]);
+            continue;
+        }
         if (kept > find->base_count && all[kept - 1].commit_sequence == all[i].commit_sequence) {
             free_texts(&all[i]);
             continue;
@@ -415,10 +447,31 @@ static lum_status note_missing(struct find *find, const struct lum__salvage_tran
     return lum__salvage_note(find->salvage, &loss);
 }
 
+static int compare_rows(const void *a, const void *b)
+{
+    const struct lum__salvage_rows *left = a, *right = b;
+    return (left->transaction_id > right->transaction_id) - (left->transaction_id < right->transaction_id);
+}
+
+/* A small one: its rows are in the log, or lost with their record. Chunks that bear its id are a fold's, with the rows of others. */
+static lum_status resolve_small(struct find *find, struct lum__salvage_transaction *transaction)
+{
+    struct lum__salvage *salvage = find->salvage;
+    struct lum__salvage_rows wanted = {.transaction_id = transaction->transaction_id};
+    struct lum__salvage_rows *found = NULL;
+    if (salvage->rows_count > 0) found = bsearch(&wanted, salvage->rows, salvage->rows_count, sizeof wanted, compare_rows);
+    transaction->chunk_first = transaction->chunk_end = salvage->chunk_count;
+    if (found == NULL) return note_missing(find, transaction, 0);
+    transaction->rows = found->rows;
+    transaction->row_count = found->row_count;
+    return LUM_OK;
+}
+
 /* The chunks of one transaction that the intact checkpoint does not have. */
 static lum_status resolve(struct find *find, struct lum__salvage_transaction *transaction)
 {
     struct lum__salvage *salvage = find->salvage;
+    if (transaction->is_count_known && transaction->chunk_count == 0 && transaction->lum_count > 0) return resolve_small(find, transaction);
     uint64_t id = transaction->transaction_id, rows = 0;
     size_t named = first_of(find->named, find->named_count, id);
     size_t scanned = first_of(salvage->scanned, salvage->scanned_count, id);
@@ -560,6 +613,7 @@ static lum_status find_all(struct find *find)
     if (find->named_count > 1) qsort(find->named, find->named_count, sizeof *find->named, compare_chunks);
     if (is_incomplete) LUM_TRY(add_nameless(find));
     remove_repeated(find);
+    if (salvage->rows_count > 1) qsort(salvage->rows, salvage->rows_count, sizeof *salvage->rows, compare_rows);
     if (is_incomplete || find->want_orphans || is_any_incomplete(find)) LUM_TRY(lum__salvage_scan(salvage));
     for (size_t i = find->base_count; i < salvage->transaction_count; i++)
         LUM_TRY(resolve(find, &salvage->transactions[i]));
@@ -592,6 +646,8 @@ lum_status lum__salvage_open(struct lum__fs *fs, bool want_orphans, struct lum__
 void lum__salvage_close(struct lum__salvage *salvage)
 {
     for (size_t i = 0; i < salvage->transaction_count; i++) free_texts(&salvage->transactions[i]);
+    for (size_t i = 0; i < salvage->rows_count; i++) free(salvage->rows[i].rows);
+    free(salvage->rows);
     free(salvage->transactions);
     free(salvage->orphans);
     free(salvage->chunks);
