@@ -230,7 +230,10 @@ lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worke
     }
     lum_status status = cut_piece(pieces, worker, rows_max, &cut);
     if (status != LUM_OK) {
-        if (status != LUM_END) pieces->failure = *lum__error_last();
+        if (status == LUM_END) return status;
+        if (lum__error_last()->status != status) /* the reader of the input has said nothing: what is there is older */
+            (void)!lum__fail(status, "reading the %s input answered %s", pieces->format_name, lum_status_name(status));
+        pieces->failure = *lum__error_last();
         return status;
     }
     out->first_row = cut->first_row;

@@ -84,6 +84,8 @@ static void fail(struct loader *loader, lum_status status)
     pthread_mutex_lock(&loader->mutex);
     if (loader->status == LUM_OK) {
         loader->status = status;
+        if (lum__error_last()->status != status) /* a callback that said nothing: what is there is of an older failure */
+            (void)lum__fail(status, "the load was stopped: its source answered %s", lum_status_name(status));
         loader->error = *lum__error_last();
     }
     pthread_cond_broadcast(&loader->changed);

@@ -222,6 +222,40 @@ static void an_empty_load_is_one_empty_transaction(void **state)
     lum_test_directory_remove(directory);
 }
 
+static lum_status answer_busy(void *context, uint32_t worker, uint64_t rows_max, lum_piece *out)
+{
+    (void)context, (void)worker, (void)rows_max, (void)out;
+    return LUM_ERR_BUSY;
+}
+
+static lum_status never_fill(void *context, uint32_t worker, lum_t *rows, size_t rows_max, size_t *row_count)
+{
+    (void)context, (void)worker, (void)rows, (void)rows_max, (void)row_count;
+    fail_msg("no piece was opened");
+    return LUM_ERR_ARGUMENT;
+}
+
+/* A source that answers with a status and says nothing, behind an older failure: lum_last_error() is about the load. */
+static void a_silent_source_is_not_an_older_failure(void **state)
+{
+    (void)state;
+    char directory[256];
+    lum_test_directory_make(directory, sizeof directory);
+    lum_store *store = open_store(directory, 1);
+    lum_source source = LUM_SOURCE_INIT;
+    source.name = "silent";
+    source.open_piece = answer_busy;
+    source.fill = never_fill;
+    lum_load_report report = LUM_LOAD_REPORT_INIT;
+    lum_t row;
+    assert_int_equal(lum_get(store, 12345, &row), LUM_ERR_NOT_FOUND);
+    assert_int_equal(lum_load(store, &source, NULL, &report), LUM_ERR_BUSY);
+    assert_int_equal(lum_last_error()->status, LUM_ERR_BUSY);
+    assert_non_null(strstr(lum_last_error()->message, "answered ERR_BUSY"));
+    assert_int_equal(lum_close(store), LUM_OK);
+    lum_test_directory_remove(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +263,7 @@ int main(void)
         cmocka_unit_test(sixteen_threads),
         cmocka_unit_test(a_failing_load_beside_others),
         cmocka_unit_test(a_cancelled_load_keeps_its_commits),
+        cmocka_unit_test(a_silent_source_is_not_an_older_failure),
         cmocka_unit_test(an_empty_load_is_one_empty_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

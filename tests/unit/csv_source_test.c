@@ -362,6 +362,34 @@ static void a_read_error_is_passed_on_and_stays(void **state)
     assert_null(csv);
 }
 
+static lum_status read_header_then_cancel(void *context, uint8_t *out, size_t bytes_max, size_t *bytes)
+{
+    unsigned *calls = context;
+    assert_true(bytes_max >= 3);
+    memcpy(out, "id\n", 3);
+    *bytes = (*calls)++ == 0 ? 3 : 0;
+    return *calls == 1 ? LUM_OK : LUM_ERR_CANCELLED;
+}
+
+/* A reader that answers with a status alone, behind an older failure of this thread: the older one is not taken for it. */
+static void a_read_status_without_a_message_is_not_an_older_failure(void **state)
+{
+    unsigned calls = 0;
+    struct lum__row_options options = {0};
+    struct lum__row_source *csv;
+    lum_piece piece;
+
+    (void)state;
+    const struct lum__input_bytes input = {.name = "x", .read = read_header_then_cancel, .read_context = &calls, .fd = -1};
+    assert_int_equal(lum__csv_open(&input, &options, &csv), LUM_OK);
+    assert_int_equal(lum__fail(LUM_ERR_NOT_FOUND, "older"), LUM_ERR_NOT_FOUND);
+    for (uint32_t worker = 0; worker < 2; ++worker) {
+        assert_int_equal(csv->source.open_piece(csv->source.context, worker, 100, &piece), LUM_ERR_CANCELLED);
+        assert_int_equal(lum__error_last()->status, LUM_ERR_CANCELLED);
+    }
+    csv->close(csv);
+}
+
 static void options_change_what_a_row_means(void **state)
 {
     lum_t rows[4];
@@ -425,6 +453,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_bad_row_says_why),
         cmocka_unit_test(streams_without_rows_are_legal),  cmocka_unit_test(what_is_not_csv_is_told_at_once),
         cmocka_unit_test(long_rows_load_up_to_the_limit),  cmocka_unit_test(a_read_error_is_passed_on_and_stays),
+        cmocka_unit_test(a_read_status_without_a_message_is_not_an_older_failure),
         cmocka_unit_test(options_change_what_a_row_means), cmocka_unit_test(supplied_checksums_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
