@@ -3,6 +3,7 @@
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/result.h"
+#include "cli/signals.h"
 
 static const struct lum__option *const tables[] = {lum__options_writer, lum__options_common, NULL};
 
@@ -10,6 +11,7 @@ static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
     if (!lum__result_begin(&result, arguments)) return LUM__EXIT_IO;
+    lum__signals_catch_interrupts(); /* what is begun is finished: it is short, and a kill would cost a recovery */
     uint64_t start_ns = lum__monotonic_ns();
     lum_options options = lum__open_options(arguments, LUM__OPEN_WRITE);
     lum_store *store = NULL;
@@ -27,9 +29,9 @@ static int run(const struct lum__arguments *arguments)
     lum__json_u64(&result.json, "lums", info.lum_count);
     lum__json_u64(&result.json, "elapsed_nanoseconds", elapsed_ns);
     if (exit_code == 0) {
-        lum__message_note("%s: checkpoint %s covers sequence %s (%s rows) in %s", arguments->positional[0],
+        lum__message_note("%s: checkpoint %s covers sequence %s (%s) in %s", arguments->positional[0],
                           lum__human_count(info.checkpoint_number), lum__human_count(info.checkpoint_sequence),
-                          lum__human_count(info.lum_count), lum__human_seconds(elapsed_ns));
+                          lum__human_number_of(info.lum_count, "row"), lum__human_seconds(elapsed_ns));
     }
     return lum__result_end(&result, exit_code);
 }

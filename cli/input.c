@@ -15,6 +15,7 @@
 
 #include "cli/archive_library.h"
 #include "cli/input_decode.h"
+#include "cli/signals.h"
 
 enum { RAW_BYTES = 256 * 1024, BLOCK_BYTES = 1024 * 1024, BLOCK_COUNT = 3, PEEK_BYTES = 16 };
 
@@ -61,15 +62,24 @@ struct lum_input {
 
 /* --------------------------------------------------------------------------------------------------- the raw file */
 
-/* Waits until a pipe has bytes; false when the reader is gone. Files do not need it: their reads end by themselves. */
+/* Waits until a pipe has bytes; false when the reader is gone, or the user has had enough. Files do not need it: their
+ * reads end by themselves. (poll() passes over descriptors that are not there, -1.) */
 static bool wait_for_bytes(struct lum_input *input)
 {
-    struct pollfd fds[2] = {{.fd = input->fd, .events = POLLIN}, {.fd = input->stop_fd, .events = POLLIN}};
+    struct pollfd fds[3] = {{.fd = input->fd, .events = POLLIN},
+                            {.fd = input->stop_fd, .events = POLLIN},
+                            {.fd = lum__signals_interrupt_fd(), .events = POLLIN}};
 
-    if (input->is_regular || input->stop_fd < 0) return true;
-    while (poll(fds, 2, -1) < 0)
+    if (input->is_regular) return true;
+    while (poll(fds, 3, -1) < 0)
         if (errno != EINTR) return true; /* let read() tell */
-    return fds[1].revents == 0;
+    return fds[1].revents == 0 && fds[2].revents == 0;
+}
+
+/* What ends early because the user interrupts it is not an end of the input, nor an error of it. */
+static lum_status cancel_if_interrupted(lum_status status)
+{
+    return lum__signals_interrupted() ? LUM_ERR_CANCELLED : status;
 }
 
 /* The file's next bytes, those that were looked at first included. */
@@ -192,13 +202,13 @@ static lum_status read_plain(struct lum_input *input, uint8_t *out, size_t bytes
     *bytes = 0;
     if (input->compression != LUM_PLAIN) {
         lum_status status = read_decoded(input, out, bytes_max, bytes);
-        if (status != LUM_OK) return status;
+        if (status != LUM_OK) return cancel_if_interrupted(status);
     } else {
         ssize_t got = read_raw(input, out, bytes_max);
         if (got < 0) return fail_errno(input->name, "cannot read the input", errno);
         *bytes = (size_t)got;
     }
-    return LUM_OK;
+    return *bytes == 0 ? cancel_if_interrupted(LUM_OK) : LUM_OK;
 }
 
 lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes)
@@ -335,7 +345,7 @@ lum_status lum_input_open(const char *path, struct lum_input **out)
     (void)pthread_mutex_init(&input->mutex, NULL);
     (void)pthread_cond_init(&input->changed, NULL);
     lum_status status = open_file(input, path);
-    if (status == LUM_OK) status = detect_compression(input);
+    if (status == LUM_OK) status = cancel_if_interrupted(detect_compression(input));
     if (status == LUM_OK) status = start_decoding(input);
     if (status != LUM_OK) {
         lum_input_close(input);

@@ -16,7 +16,7 @@ struct lum_input;
 lum_status lum_input_open(const char *path, struct lum_input **out);
 void lum_input_close(struct lum_input *input); /* NULL is fine */
 
-/* The next 1 to bytes_max bytes; *bytes = 0 at the end. context is the lum_input: fits lum__read_bytes. */
+/* The next 1 to bytes_max bytes; *bytes = 0 at the end; LUM_ERR_CANCELLED at an end that comes with an interrupt (cli/signals.h). context is the lum_input: fits lum__read_bytes. */
 lum_status lum_input_read(void *context, uint8_t *out, size_t bytes_max, size_t *bytes);
 
 /* The first plain bytes, without taking them: at least bytes_wanted (at most LUM_INPUT_PEEK_MAX) unless the input is shorter.

@@ -115,7 +115,10 @@ static lum_status before_commit(void *context, uint64_t rows_end, lum_commit_not
 {
     struct load *load = context;
     (void)note;
-    return lum__reject_writer_sync(load->rejects, rows_end);
+    /* A pipe whose writer died of the same Ctrl-C has ended too early to be taken for the whole input. */
+    if (lum__signals_interrupted()) return LUM_ERR_CANCELLED;
+    bool has_files = load->rejects && lum__reject_writer_has_files(load->rejects);
+    return has_files ? lum__reject_writer_sync(load->rejects, rows_end) : LUM_OK;
 }
 
 static void on_commit(void *context, const lum_load_event *event)
@@ -219,7 +222,7 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
     options.label = arguments->label;
     options.on_commit = on_commit;
     options.on_progress = on_progress;
-    if (load->rejects && lum__reject_writer_has_files(load->rejects)) options.before_commit = before_commit;
+    options.before_commit = before_commit;
     options.callback_context = load;
     lum__progress_begin("loading", LUM_ROWS_UNKNOWN);
     lum_status status = lum_load(store, lum__file_chain_source(load->chain), &options, report);

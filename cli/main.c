@@ -1,6 +1,8 @@
 /* lum - the program. Finds the command, parses its options, runs it; everything else is in the command's file. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/message.h"
@@ -39,17 +41,17 @@ static const struct lum__command *find_command(const char *name)
 
 static int refuse_command(const char *name)
 {
-    const char *names[COMMAND_COUNT + 1];
+    const char *remedy = "lum --help lists the commands", *names[COMMAND_COUNT + 1];
     size_t count = 0;
+    if (name[0] == '-')
+        return lum__message_usage(remedy, "options stand behind a command: lum COMMAND %s", name);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (!lum__commands[i]->is_hidden) names[count++] = lum__commands[i]->name;
     }
     names[count] = NULL;
     const char *closest = lum__closest_word(name, names);
-    if (closest)
-        return lum__message_usage("lum --help lists the commands", "there is no command \"%s\"; did you mean %s?", name,
-                                  closest);
-    return lum__message_usage("lum --help lists the commands", "there is no command \"%s\"", name);
+    if (closest) return lum__message_usage(remedy, "there is no command \"%s\"; did you mean %s?", name, closest);
+    return lum__message_usage(remedy, "there is no command \"%s\"", name);
 }
 
 /* Before anything is parsed: a failure to parse is told as JSON too. */
@@ -61,24 +63,38 @@ static bool wants_json(int argument_count, char **words)
     return false;
 }
 
+/* A standard stream that the caller closed is opened on the null device, so that no file of a store gets its number and
+ * is written to by a message (pitfall 20); in the direction nobody uses, so that reading or writing it still fails. */
+static void guard_standard_streams(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        int opened = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        if (opened != fd) _exit(LUM__EXIT_IO); /* nobody could be told */
+    }
+}
+
 static int run_command(const struct lum__command *command, int word_count, char **words, bool json)
 {
     struct lum__arguments arguments;
     lum__arguments_init(&arguments);
     int exit_code = lum__options_parse(command, word_count, (const char **)words, &arguments);
-    if (exit_code != 0) return lum__result_only_failure(json, exit_code);
-    if (arguments.help) {
+    if (exit_code == 0 && arguments.help) {
         lum__options_print_help(stdout, command);
         return 0;
     }
+    if (exit_code == 0 && arguments.report_path) exit_code = lum__result_open_report(arguments.report_path);
+    bool data_has_stdout =
+        command->data_takes_stdout && (!arguments.output_path || strcmp(arguments.output_path, "-") == 0);
+    if (exit_code != 0) return lum__result_only_failure(json, data_has_stdout, exit_code);
     lum__message_setup(arguments.quiet, arguments.verbose);
     lum__progress_setup(arguments.progress, arguments.quiet);
+    lum__signals_name_command(command->name);
     return command->run(&arguments);
 }
 
-int main(int argument_count, char **words)
+static int run_words(int argument_count, char **words)
 {
-    lum__signals_setup();
     bool json = wants_json(argument_count, words);
     const char *name = argument_count > 1 ? words[1] : NULL;
     if (!name) {
@@ -87,7 +103,6 @@ int main(int argument_count, char **words)
     }
     bool asks_help = strcmp(name, "help") == 0;
     const struct lum__command *command = find_command(asks_help && argument_count > 2 ? words[2] : name);
-    int exit_code = 0;
     if (asks_help && argument_count > 2 && command)
         lum__options_print_help(stdout, command);
     else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (asks_help && argument_count == 2))
@@ -95,10 +110,17 @@ int main(int argument_count, char **words)
     else if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
         printf("lum %s\n", lum_version());
     else if (!command)
-        exit_code = lum__result_only_failure(json, refuse_command(asks_help ? words[2] : name));
+        return lum__result_only_failure(json, false, refuse_command(asks_help ? words[2] : name));
     else
-        exit_code = run_command(command, argument_count - 2, words + 2, json);
-    if (fflush(stdout) != 0 && exit_code == 0)
-        exit_code = lum__message_system(0, NULL, "cannot write to standard output");
-    return exit_code;
+        return run_command(command, argument_count - 2, words + 2, json);
+    return 0;
+}
+
+int main(int argument_count, char **words)
+{
+    guard_standard_streams();
+    lum__signals_setup();
+    int exit_code = run_words(argument_count, words);
+    int output_code = lum__result_flush_stdout();
+    return exit_code ? exit_code : output_code;
 }

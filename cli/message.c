@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/progress.h"
+#include "cli/signals.h"
 
 static bool is_quiet, is_verbose;
 static struct lum__failure first_failure = {.offset = UINT64_MAX};
@@ -51,10 +52,17 @@ int lum__exit_code_of(lum_status status)
 
 /* ----------------------------------------------------------------------------------------------------- errors */
 
+/* On a terminal that knows colours, unless somebody does not want any (https://no-color.org). */
+static bool wants_colour(void)
+{
+    const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return isatty(STDERR_FILENO) && !(no_color && *no_color) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
 static int say_failure(const struct lum__failure *failure)
 {
     lum__progress_clear_line();
-    bool has_colour = isatty(STDERR_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+    bool has_colour = wants_colour();
     char place[320] = "";
     if (failure->file[0] && failure->line)
         snprintf(place, sizeof place, "%s:%" PRIu64 ": ", failure->file, failure->line);
@@ -81,6 +89,8 @@ int lum__message_status(lum_status status) { return lum__message_store(status, N
 
 int lum__message_store(lum_status status, const char *store)
 {
+    if (status == LUM_ERR_CANCELLED && lum__signals_interrupted())
+        return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL, "interrupted");
     const lum_error_data *error = lum_last_error();
     struct lum__failure failure = {.exit_code = lum__exit_code_of(status), .offset = UINT64_MAX};
     copy_text(failure.name, sizeof failure.name, lum_status_name(status));
@@ -179,8 +189,8 @@ void lum__message_detail(const char *format, ...)
 /* Several in one printf are fine; per thread, as progress lines may come from any. */
 static char *next_buffer(void)
 {
-    enum { BUFFERS = 8 };
-    static _Thread_local char buffers[BUFFERS][32];
+    enum { BUFFERS = 16 };
+    static _Thread_local char buffers[BUFFERS][48];
     static _Thread_local unsigned used;
     return buffers[used++ % BUFFERS];
 }
@@ -195,6 +205,14 @@ const char *lum__human_count(uint64_t count)
         *at++ = digits[i];
     }
     *at = 0;
+    return out;
+}
+
+const char *lum__human_number_of(uint64_t count, const char *thing)
+{
+    char number[32], *out = next_buffer();
+    snprintf(number, sizeof number, "%s", lum__human_count(count));
+    snprintf(out, 48, "%s %s%s", number, thing, count == 1 ? "" : "s");
     return out;
 }
 

@@ -51,6 +51,7 @@ void lum__message_detail(const char *format, ...) __attribute__((format(printf, 
 
 /* Numbers for people, in one of a few static buffers: "100,000,000"; "991 MB"; "1.52 s"; "283 M". */
 const char *lum__human_count(uint64_t count);
+const char *lum__human_number_of(uint64_t count, const char *thing); /* "1 row", "3 rows" */
 const char *lum__human_bytes(uint64_t bytes);
 const char *lum__human_seconds(uint64_t ns);
 const char *lum__human_rate(uint64_t count, uint64_t ns);

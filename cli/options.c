@@ -304,6 +304,17 @@ static int refuse_unknown(const struct lum__command *command, const char *word)
     return lum__message_usage(remedy, "lum %s has no option %s", command->name, name);
 }
 
+/* The word behind an option that needs a value; NULL if there is none, or if it is an option itself: a value that looks
+ * like one is given behind `=`. */
+static const char *take_value(const struct lum__command *command, const char **words, int count, int *next)
+{
+    const char *word = *next < count ? words[*next] : NULL;
+    if (word && word[0] == '-' && word[1] == '-' && (!word[2] || find_option(command, word + 2, strcspn(word + 2, "="), 0)))
+        word = NULL;
+    if (word) ++*next;
+    return word;
+}
+
 /* One word that begins with a dash; *next is the index of the word behind it. */
 static int parse_long(const struct lum__command *command, const char *word, const char **words, int count, int *next,
                       struct lum__arguments *arguments)
@@ -316,7 +327,7 @@ static int parse_long(const struct lum__command *command, const char *word, cons
         if (equals) return lum__message_usage(NULL, "--%s takes no value", option->name);
         return store_value(option, NULL, arguments);
     }
-    const char *value = equals ? equals + 1 : *next < count ? words[(*next)++] : NULL;
+    const char *value = equals ? equals + 1 : take_value(command, words, count, next);
     if (!value)
         return lum__message_usage(NULL, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
     return store_value(option, value, arguments);
@@ -332,7 +343,7 @@ static int parse_letters(const struct lum__command *command, const char *word, c
             store_value(option, NULL, arguments);
             continue;
         }
-        const char *value = letter[1] ? letter + 1 : *next < count ? words[(*next)++] : NULL;
+        const char *value = letter[1] ? letter + 1 : take_value(command, words, count, next);
         if (!value) return lum__message_usage(NULL, "-%c needs a value: -%c %s", *letter, *letter, option->argument);
         return store_value(option, value, arguments);
     }
@@ -351,6 +362,10 @@ static int check_positional(const struct lum__command *command, const struct lum
     if (arguments->positional_count > command->positional_max) {
         return lum__message_usage(usage, "lum %s does not know what to do with \"%s\"", command->name,
                                   arguments->positional[command->positional_max]);
+    }
+    for (size_t i = 0; i < arguments->positional_count; i++) {
+        if (!*arguments->positional[i])
+            return lum__message_usage(usage, "lum %s: a name is empty (%s)", command->name, command->positional_help);
     }
     return 0;
 }

@@ -102,6 +102,7 @@ struct lum__command {
     size_t positional_min, positional_max;
     int (*run)(const struct lum__arguments *arguments); /* returns the exit code */
     bool is_hidden;
+    bool data_takes_stdout; /* unless -o names a file: JSON goes to stderr, also that of a failure to parse */
 };
 
 extern const struct lum__option lum__options_common[];

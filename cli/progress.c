@@ -31,6 +31,7 @@ void lum__progress_begin(const char *phase, uint64_t rows_total)
     state.rows_total = rows_total;
     state.start_ns = state.last_ns = lum__monotonic_ns();
     state.input_read = state.input_total = 0;
+    lum__signals_answer_status(true);
 }
 
 void lum__progress_input(uint64_t bytes_read, uint64_t bytes_total)
@@ -119,4 +120,8 @@ void lum__progress_clear_line(void)
     pthread_mutex_unlock(&state.mutex);
 }
 
-void lum__progress_end(void) { lum__progress_clear_line(); }
+void lum__progress_end(void)
+{
+    lum__signals_answer_status(false);
+    lum__progress_clear_line();
+}

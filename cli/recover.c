@@ -5,6 +5,7 @@
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/result.h"
+#include "cli/signals.h"
 
 static const struct lum__option own_options[] = {{.name = "dry-run",
                                                   .kind = LUM__OPTION_FLAG,
@@ -65,6 +66,7 @@ static int run(const struct lum__arguments *arguments)
     if (!lum__result_begin(&result, arguments)) return LUM__EXIT_IO;
     lum_options options = lum__open_options(arguments, LUM__OPEN_WRITE);
     lum_recovery_data data = LUM_RECOVERY_INIT;
+    lum__signals_catch_interrupts(); /* a recovery that is killed costs an attempt: what is begun is finished */
     lum_status status = lum_recover(arguments->positional[0], &options, arguments->dry_run, &data);
     int exit_code = status == LUM_OK ? 0 : lum__message_store(status, arguments->positional[0]);
     write_json(&result.json, &data);

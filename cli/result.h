@@ -15,7 +15,6 @@ struct lum__result {
     size_t text_bytes;
     bool is_printed;      /* --json */
     bool data_has_stdout; /* then the object goes to stderr */
-    const char *report_path;
 };
 
 /* False (said) if memory is out. */
@@ -27,7 +26,15 @@ int lum__result_end(struct lum__result *result, int exit_code);
 /* The members "exit_code" and, after a failure, "error". */
 void lum__result_write_ending(struct lum__json *json, int exit_code);
 
-/* For failures before a command has a result: prints the object by itself where --json was asked for. */
-int lum__result_only_failure(bool json, int exit_code);
+/* Opens the file of --report before anything is done: a path that cannot be written should not show after an hour. What
+ * it holds stays until the new report is written. Returns 0 or the exit code of a failure that was said. */
+int lum__result_open_report(const char *path);
+
+/* What was printed has left the process? Returns 0, or an exit code: of this failure, which is said, or of an earlier one. */
+int lum__result_flush_stdout(void);
+
+/* For failures before a command has a result: prints the object by itself where --json was asked for; to stderr where data
+ * takes stdout. */
+int lum__result_only_failure(bool json, bool data_has_stdout, int exit_code);
 
 #endif

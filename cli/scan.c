@@ -151,6 +151,7 @@ const struct lum__command lum__command_scan = {
     .positional_max = 1,
     .tables = tables,
     .run = run,
+    .data_takes_stdout = true,
     .summary = "write the rows of a store, every version, in commit order",
     .examples = "  lum scan cities.lum > cities.csv\n"
                 "  lum scan cities.lum --columns all --format ndjson -o cities.ndjson\n"

@@ -263,16 +263,25 @@ static void tell_end(const struct stress *stress)
 
 /* ---------------------------------------------------------------------------------------------------- running */
 
+/* Not under another process that works on it: whoever gets in as a writer is alone. */
+static int replace_store(const char *path)
+{
+    lum_options options = LUM_OPTIONS_INIT;
+    lum_store *store = NULL;
+    lum_status status = lum_open(path, &options, &store);
+    if (status == LUM_ERR_BUSY) return lum__message_store(status, path);
+    lum_close(store); /* damaged or not: it goes */
+    lum__message_note("%s is of an earlier stress run: replaced", path);
+    return lum__remove_store(path);
+}
+
 static int write_and_read_back(struct stress *stress)
 {
     const struct lum__arguments *arguments = stress->arguments;
     bool is_stress_made = false;
     int exit_code = check_path(stress->path, &is_stress_made);
     if (exit_code == 0) exit_code = check_space(stress, is_stress_made);
-    if (exit_code == 0 && is_stress_made) {
-        lum__message_note("%s is of an earlier stress run: replaced", stress->path);
-        exit_code = lum__remove_store(stress->path);
-    }
+    if (exit_code == 0 && is_stress_made) exit_code = replace_store(stress->path);
     if (exit_code != 0) return exit_code;
     lum__message_note("%s: %s rows of %s, %u threads, in %s", stress->session_id, lum__human_count(arguments->count),
                       lum__workload_names[arguments->workload],

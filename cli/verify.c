@@ -63,13 +63,11 @@ static int run(const struct lum__arguments *arguments)
     lum__json_u64(&result.json, "bytes_checked", report.bytes_checked);
     lum__json_u64(&result.json, "error_count", report.error_count);
     lum__json_u64(&result.json, "elapsed_nanoseconds", elapsed_ns);
-    if (!arguments->json && !arguments->quiet && (status == LUM_OK || report.error_count)) {
-        printf("%s: %s, %s rows in %s chunks, %s log records, %s in %s\n", path,
-               report.error_count == 0   ? "intact"
-               : report.error_count == 1 ? "1 error"
-                                         : "errors",
-               lum__human_count(report.lums_checked), lum__human_count(report.chunks_checked),
-               lum__human_count(report.wal_records_checked), lum__human_bytes(report.bytes_checked),
+    if (!arguments->json && !arguments->quiet && (status == LUM_OK || (report.error_count && status == LUM_ERR_CORRUPT))) {
+        printf("%s: %s, %s in %s, %s, %s in %s\n", path,
+               report.error_count ? lum__human_number_of(report.error_count, "error") : "intact",
+               lum__human_number_of(report.lums_checked, "row"), lum__human_number_of(report.chunks_checked, "chunk"),
+               lum__human_number_of(report.wal_records_checked, "log record"), lum__human_bytes(report.bytes_checked),
                lum__human_seconds(elapsed_ns));
     }
     return lum__result_end(&result, exit_code);

@@ -66,9 +66,11 @@ static int run(const struct lum__arguments *arguments)
         lum__result_write_ending(&json, exit_code);
         lum__json_end_object(&json);
         fputc('\n', stdout);
-    } else if (exit_code == 0) {
-        lum__message_note("%s: %s log records", arguments->positional[0], lum__human_count(record_count));
     }
+    int output_code = lum__result_flush_stdout();
+    if (exit_code == 0) exit_code = output_code;
+    if (exit_code == 0 && !arguments->json)
+        lum__message_note("%s: %s", arguments->positional[0], lum__human_number_of(record_count, "log record"));
     return exit_code;
 }
 

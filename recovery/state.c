@@ -123,8 +123,10 @@ lum_status lum__state_read(struct lum__fs *fs, struct lum__state *out)
     memset(out, 0, sizeof *out);
     uint8_t *bytes = NULL;
     size_t byte_count = 0;
-    LUM_TRY(lum__fs_read_all(fs, state_path, 2 * LUM__BLOCK_BYTES, &bytes, &byte_count));
-    lum_status status = lum__state_decode(bytes, byte_count, out);
+    lum_status status = lum__fs_read_all(fs, state_path, 2 * LUM__BLOCK_BYTES, &bytes, &byte_count);
+    if (status == LUM_ERR_NOT_FOUND) return lum__fail(status, "there is no lum store here (no file STATE)");
+    LUM_TRY(status);
+    status = lum__state_decode(bytes, byte_count, out);
     free(bytes);
     return status;
 }

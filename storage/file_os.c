@@ -124,7 +124,10 @@ static lum_status create_directory(const char *directory)
 {
     bool is_new = mkdir(directory, 0777) == 0;
     if (!is_new && errno != EEXIST) {
-        return lum__fail_errno(errno, NULL, LUM_NO_OFFSET, "cannot make the directory %s", directory);
+        bool is_parent_missing = errno == ENOENT;
+        lum_status status = lum__fail_errno(errno, NULL, LUM_NO_OFFSET, "cannot make the directory %s", directory);
+        if (is_parent_missing) lum__error_set_remedy("make the directory above it first");
+        return status;
     }
     /* Also for a directory that was there: the process that made it may have died before this. Only for our own is it
      * an error not to manage it: the parent of another may not be readable to us. */

@@ -48,7 +48,7 @@ VARYING = [
     (r"\b\d[\d.e-]* s\b", "<time>"),
     (r"\b\d+(\.\d+)? %", "<n> %"),
     (r"\bsequence [\d,]+", "sequence <n>"),
-    (r"\b\d+ log records", "<n> log records"),
+    (r"\b\d+ log records?", "<n> log records"),
     (r"last checkpoint +sequence.*", "last checkpoint <n>"),
     (r"log records replayed .*", "log records replayed <n>"),
     (r"\b(\d+) (syncs?)\b", r"<n> \2"),

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Proves what signals do: SIGINT ends cleanly with 130 and keeps what was committed, a second one ends at once, SIGUSR1 tells the status, SIGKILL
 loses nothing that --events told."""
+import gzip
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -63,27 +66,108 @@ def test_interrupted_stress_cleans_up():
     check(stress.returncode == 130 and not os.path.exists("is.lum"), stress.returncode, "or the store is left")
 
 
-def test_the_second_interrupt_ends_at_once():
-    load = start("load", "ii.lum", "-", stdin=subprocess.PIPE)  # waits for input that never comes
-    load.stdin.write(b"id\n1\n")
+def test_an_interrupt_ends_waiting_for_input():
+    """Plain and compressed; before the first byte and behind a few rows. What was read is rolled back, and the store closed cleanly."""
+    few_rows = b"id,position_x\n" + b"".join(b"%d,1\n" % i for i in range(2000))
+    for number, begun in enumerate((b"", few_rows, gzip.compress(few_rows)[:-20])):
+        store = f"w{number}.lum"
+        load = start("load", store, "-", "--json", stdin=subprocess.PIPE)
+        load.stdin.write(begun)
+        load.stdin.flush()
+        time.sleep(0.4)
+        load.send_signal(signal.SIGINT)
+        check(load.wait(10) == 130, store, "ended with", load.returncode)
+        result, err = json.loads(load.stdout.read()), load.stderr.read().decode()
+        check(result["exit_code"] == 130 and result["error"]["name"] == "ERR_CANCELLED", result)
+        check(result["rows_loaded"] == 0 and "lum: interrupted" in err, result, err)
+        load.stdin.close()
+        if os.path.exists(store):
+            info = lum("info", store, "--json").json
+            check(info["lums"] == 0 and info["state"] == "normal" and not info["needs_recovery"], info)
+
+
+def test_an_input_that_ends_with_the_interrupt_is_not_whole():
+    """Ctrl-C in `cat large.csv | lum load`: cat dies of it too, and the input seems to be over."""
+    load = start("load", "c.lum", "-", "--json", stdin=subprocess.PIPE)
+    load.stdin.write(b"id,position_x\n" + b"1,2\n" * 100)
     load.stdin.flush()
-    time.sleep(0.5)
+    time.sleep(0.4)
     load.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    load.send_signal(signal.SIGINT)
-    check(load.wait(10) == 130, "the second interrupt", load.returncode)
     load.stdin.close()
+    check(load.wait(10) == 130, "ended with", load.returncode)
+    check(json.loads(load.stdout.read())["rows_loaded"] == 0, "half an input was committed")
+
+
+def test_the_second_interrupt_ends_at_once():
+    stress = start("stress", "ii.lum", "--count", "100M", "--workload", "tracks", "--threads", "1")
+    wait_for(lambda: os.path.exists("ii.lum/data/1.seg"))
+    os.kill(stress.pid, signal.SIGSTOP)  # so that both are there before it can do anything about the first
+    stress.send_signal(signal.SIGINT)
+    stress.send_signal(signal.SIGTERM)
+    os.kill(stress.pid, signal.SIGCONT)
+    err = stress.communicate()[1].decode()
+    check(stress.returncode == 130, "the second interrupt", stress.returncode, err)
+    check(os.path.exists("ii.lum"), "there was time to clean up")
+    check(lum("recover", "ii.lum", "--json").json["crash_detected"] is True, "it was closed cleanly")
+
+
+def test_commands_without_anything_to_undo_end_at_once():
+    lum("stress", "big.lum", "--count", "30M", "--workload", "random", "--keep", "-q")
+    verify = start("verify", "big.lum", "--threads", "1")
+    time.sleep(0.1)
+    verify.send_signal(signal.SIGUSR1)
+    time.sleep(0.05)
+    verify.send_signal(signal.SIGINT)
+    err = verify.communicate()[1].decode()
+    check(verify.returncode == 130 and err.endswith("lum: interrupted\n"), verify.returncode, err)
+    check("lum verify: running for 0 s\n" in err, "no answer to SIGUSR1 in", err)
+    # a scan can tell how far it is, and what it wrote ends at a whole row
+    scan = start("scan", "big.lum", "--columns", "id", "--threads", "1") if "--threads" in lum("scan", "--help").out.decode() \
+        else start("scan", "big.lum", "--columns", "id")
+    read = os.read(scan.stdout.fileno(), 1 << 20)
+    scan.send_signal(signal.SIGUSR1)
+    scan.send_signal(signal.SIGINT)
+    out, err = scan.communicate()
+    rows = (read + out).decode().split("\n")
+    check(scan.returncode == 130 and "interrupted after" in err.decode(), scan.returncode, err)
+    check(rows[0] == "id" and rows[-1] == "" and rows[1:-1] == [str(i) for i in range(len(rows) - 2)], "torn rows")
+    check("scanning: " in err.decode(), "no status line in", err)
+    shutil.rmtree("big.lum")
+
+
+def test_a_background_job_is_not_interrupted():
+    """A shell starts `lum load ... &` with SIGINT ignored."""
+    load = subprocess.Popen([LUM, "load", "b.lum", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    load.stdin.write(b"id,position_x\n1,2\n")
+    load.stdin.flush()
+    time.sleep(0.3)
+    load.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    load.communicate(b"2,3\n")
+    check(load.returncode == 0 and lum("info", "b.lum", "--json").json["lums"] == 2, "ended with", load.returncode)
 
 
 def test_status_on_request():
-    stress = start("stress", "u.lum", "--count", "100M", "--workload", "tracks", "--threads", "1", "--progress",
-                   "never")
-    wait_for(lambda: os.path.exists("u.lum/STATE"))
-    stress.send_signal(signal.SIGUSR1)
-    time.sleep(0.3)
+    stress = start("stress", "u.lum", "--count", "100M", "--workload", "tracks", "--threads", "1", "--progress", "never")
+    wait_for(lambda: os.path.exists("u.lum/data/1.seg"))
+    for _ in range(5):  # the first ones may come before the rows do
+        stress.send_signal(signal.SIGUSR1)
+        time.sleep(0.1)
     stress.send_signal(signal.SIGINT)
     err = stress.communicate()[1].decode()
-    check("writing: " in err and "rows/s" in err, "no status line in", err)
+    check(re.search(r"^writing: [\d,]+ rows, \d+ %, [\d.]+ [kMG]?rows/s, .* left", err, re.M), "no status line in", err)
+
+
+def test_status_does_not_disturb():
+    load = start_load("su.lum", "su.events", "--threads", "1")
+    wait_for(lambda: len(events_of("su.events")) >= 1)
+    for _ in range(20):
+        load.send_signal(signal.SIGUSR1)
+        time.sleep(0.01)
+    err = load.communicate()[1].decode()
+    check(load.returncode == 0 and lum("info", "su.lum", "--json").json["lums"] == 4000000, load.returncode, err)
+    check(re.search(r"^loading: .*rows/s, .*durable at sequence \d+$", err, re.M), "no status line in", err)
 
 
 def test_no_progress_unless_on_a_terminal():

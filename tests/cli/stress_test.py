@@ -3,6 +3,8 @@
 leaves alone what it did not make, and finds a row that is not what was written."""
 import os
 import re
+import subprocess
+import time
 
 from program import LUM, check, lum, run_tests
 
@@ -54,6 +56,20 @@ def test_kept_stores_are_replaced_and_foreign_ones_left_alone():
     check(os.path.exists("docs/thesis.txt"), "a foreign file was touched")
     lum("load", "k.lum", "-", stdin=b"id\n1\n")  # no longer of stress alone
     lum("stress", "k.lum", "--count", "10K", expect=2)
+
+
+def test_a_store_that_is_worked_on_is_not_replaced():
+    lum("stress", "r.lum", "--count", "20K", "--keep", "-q")
+    writer = subprocess.Popen([LUM, "load", "r.lum", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer.stdin.write(b"id,position_x\n1,2\n")
+    writer.stdin.flush()
+    deadline = time.monotonic() + 20
+    while b"pid %d" % writer.pid not in open("r.lum/LOCK", "rb").read() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    result = lum("stress", "r.lum", "--count", "10K", "--json", expect=4)
+    check(result.json["error"]["name"] == "ERR_BUSY", result.json)
+    writer.communicate()
+    check(writer.returncode == 0 and lum("info", "r.lum", "--json").json["lums"] == 20001, "the writer was disturbed")
 
 
 def test_too_little_room_is_told_before_anything_is_made():
