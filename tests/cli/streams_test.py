@@ -119,18 +119,18 @@ def what_stays(shown):
 
 
 def test_progress_on_a_terminal():
-    run = ("stress", "p.lum", "--count", "60M", "--workload", "tracks", "--threads", "1")
+    run = ("stress", "p.lum", "--count", "30M", "--workload", "tracks", "--threads", "1")
     code, shown = Terminal(*run).wait()
     check(code == 0, code, shown)
     check(len(re.findall(r"\r\033\[Kwriting: [\d,]+ rows, \d+ %, [\d.]+ [kMG]?rows/s, [\d.]+ s left", shown)) >= 2, "no progress line in", shown)
     check("\r\033[Kreading back: " in shown, "no progress of the second phase in", shown)
     stays = what_stays(shown)
     check(not any(line.startswith(("writing:", "reading back:")) for line in stays), "a progress line stays:", stays)
-    check("60,000,000 rows" in stays[-2] and stays[-1] == "", "the last line is not the result:", stays)
+    check("30,000,000 rows" in stays[-2] and stays[-1] == "", "the last line is not the result:", stays)
     for more in (["--progress", "never"], ["-q"], ["--quiet", "--progress", "auto"]):
         code, shown = Terminal(*run[:3], "3M", *more).wait()
         check(code == 0 and "\r\033[K" not in shown, more, "shows", shown)
-    piped = lum(*run[:3], "60M", "--workload", "tracks", "--threads", "1", "--progress", "always").err
+    piped = lum(*run[:3], "30M", "--workload", "tracks", "--threads", "1", "--progress", "always").err
     check(re.search(r"^(writing|reading back): [\d,]+ rows, ", piped, re.M) and "\033" not in piped, "--progress always in a pipe:", piped)
 
 
