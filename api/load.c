@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "api/store.h"
+#include "base/memory.h"
 #include "base/status.h"
 #include "storage/chunk.h"
+#include "storage/page.h"
+#include "storage/record.h"
 
 lum_status lum_source_fail(const char *file, uint64_t line, uint64_t offset, const char *message)
 {
@@ -78,5 +81,46 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
     free(texts);
     atomic_fetch_add_explicit(&store->producer_write_wait_ns, write_wait_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&store->data_bytes_written, report->bytes_written, memory_order_relaxed);
+    return status;
+}
+
+/* Rows into chunks that nobody will write; *bytes: what they would take. */
+static lum_status encode_rows(const lum_t *rows, size_t row_count, uint32_t chunk_lums, uint8_t *buffer, struct lum__page_scratch *scratch,
+                              uint64_t *bytes)
+{
+    struct lum__chunk_builder builder;
+    lum__chunk_begin(&builder, buffer, chunk_lums, scratch);
+    for (size_t row = 0; row < row_count;) {
+        struct lum__page_summary summary = {0};
+        size_t page_rows = row_count - row < LUM__PAGE_ROWS_MAX ? row_count - row : LUM__PAGE_ROWS_MAX;
+        lum_status status = lum__chunk_add_rows(&builder, rows + row, (uint32_t)page_rows, false, &summary);
+        if (status == LUM_ERR_INPUT) {
+            return lum__fail(LUM_ERR_INPUT, "row %llu: %s", (unsigned long long)(row + summary.row_fault_index) + 1,
+                             lum__row_fault_text((enum lum__row_fault)summary.row_fault));
+        }
+        LUM_TRY(status);
+        row += page_rows;
+        if (row < row_count && builder.row_count < chunk_lums) continue;
+        *bytes += lum__chunk_sealed_bytes(&builder);
+        lum__chunk_begin(&builder, buffer, chunk_lums, scratch);
+    }
+    return LUM_OK;
+}
+
+lum_status lum_encoded_size(const lum_t *rows, size_t row_count, uint32_t chunk_lums, uint64_t *bytes)
+{
+    *bytes = 0;
+    if (chunk_lums == 0) chunk_lums = LUM_CHUNK_LUMS_DEFAULT;
+    if (chunk_lums < LUM_CHUNK_LUMS_MIN || chunk_lums > LUM_CHUNK_LUMS_MAX || chunk_lums % LUM__PAGE_ROWS_MAX != 0) {
+        return lum__fail(LUM_ERR_ARGUMENT, "chunk_lums is a multiple of %d from %d to %d", LUM__PAGE_ROWS_MAX, LUM_CHUNK_LUMS_MIN, LUM_CHUNK_LUMS_MAX);
+    }
+    size_t scratch_bytes = (lum__page_scratch_bytes() + 63) / 64 * 64;
+    uint8_t *buffer = aligned_alloc(LUM__IO_ALIGNMENT, (lum__chunk_bytes_max(chunk_lums) + LUM__IO_ALIGNMENT - 1) / LUM__IO_ALIGNMENT * LUM__IO_ALIGNMENT);
+    void *scratch = aligned_alloc(64, scratch_bytes);
+    lum_status status = LUM_OK;
+    if (buffer == NULL || scratch == NULL) status = lum__fail(LUM_ERR_NO_MEMORY, "out of memory for a chunk");
+    else status = encode_rows(rows, row_count, chunk_lums, buffer, scratch, bytes);
+    free(buffer);
+    free(scratch);
     return status;
 }

@@ -51,11 +51,10 @@ static lum_status on_rejected(void *context, uint32_t worker, const struct lum__
 
 static lum_status open_reader(const struct lum__file_chain *chain, struct lum_input *input, struct lum__row_source **out)
 {
-    enum lum__input_format format = chain->options.format;
-    const char *why = "as asked";
-    lum_status status = LUM_OK;
+    enum lum__input_format format;
+    const char *why;
     *out = NULL;
-    if (format == LUM__INPUT_AUTO) status = lum__input_format_detect(input, &format, &why);
+    lum_status status = lum__input_format_choose(input, chain->options.format, &format, &why);
     if (status == LUM_OK) status = lum__input_format_open(input, format, &chain->options.rows, out);
     if (status != LUM_OK) return status;
     lum__message_detail("%s: %s (%s), compression %s, --map '%s'", lum_input_name(input), lum__input_format_names[format], why,

@@ -57,7 +57,7 @@ struct lum_input {
     uint8_t *front;    /* what lum_input_peek() read ahead: [front_used, front_bytes) is still to be given */
     size_t front_bytes, front_used;
 
-    _Atomic uint64_t bytes_read, bytes_plain; /* counters for reports; they order nothing */
+    _Atomic uint64_t bytes_read, bytes_plain, bytes_decoded; /* counters for reports; they order nothing */
 };
 
 /* --------------------------------------------------------------------------------------------------- the raw file */
@@ -126,6 +126,7 @@ static bool decode_block(struct lum_input *input, struct block *block, bool *fai
             return false;
         }
         block->length += (size_t)got;
+        atomic_fetch_add_explicit(&input->bytes_decoded, (uint64_t)got, memory_order_relaxed);
     }
     return true;
 }
@@ -390,4 +391,10 @@ uint64_t lum_input_bytes_read(const struct lum_input *input)
 uint64_t lum_input_bytes_plain(const struct lum_input *input)
 {
     return atomic_load_explicit(&input->bytes_plain, memory_order_relaxed);
+}
+
+uint64_t lum_input_bytes_decoded(const struct lum_input *input)
+{
+    const _Atomic uint64_t *counter = input->compression == LUM_PLAIN ? &input->bytes_read : &input->bytes_decoded;
+    return atomic_load_explicit(counter, memory_order_relaxed);
 }

@@ -33,5 +33,6 @@ const char *lum_input_compression(const struct lum_input *input); /* "none", "gz
 uint64_t lum_input_bytes_total(const struct lum_input *input);    /* of the file; 0 if not known (a pipe) */
 uint64_t lum_input_bytes_read(const struct lum_input *input);     /* of the file so far, before decompression */
 uint64_t lum_input_bytes_plain(const struct lum_input *input);    /* given to the reader so far */
+uint64_t lum_input_bytes_decoded(const struct lum_input *input);  /* plain bytes that bytes_read became: ahead of the reader */
 
 #endif

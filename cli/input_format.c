@@ -68,6 +68,13 @@ lum_status lum__input_format_detect(struct lum_input *input, enum lum__input_for
     return LUM_OK;
 }
 
+lum_status lum__input_format_choose(struct lum_input *input, enum lum__input_format asked, enum lum__input_format *out, const char **why)
+{
+    *out = asked;
+    *why = "as asked";
+    return asked == LUM__INPUT_AUTO ? lum__input_format_detect(input, out, why) : LUM_OK;
+}
+
 lum_status lum__input_format_open(struct lum_input *input, enum lum__input_format format,
                                   const struct lum__row_options *options, struct lum__row_source **out)
 {

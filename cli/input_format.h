@@ -19,6 +19,8 @@ extern const char *const lum__input_format_names[]; /* of --format; ended by NUL
  * compression's set aside (.csv .tsv .ndjson .jsonl .npy .raw .lum), else csv. *why: "by its content", "by its name" or "the
  * default"; static. */
 lum_status lum__input_format_detect(struct lum_input *input, enum lum__input_format *out, const char **why);
+/* What was asked for ("as asked"), detected where that is LUM__INPUT_AUTO. */
+lum_status lum__input_format_choose(struct lum_input *input, enum lum__input_format asked, enum lum__input_format *out, const char **why);
 
 /* Opens the reader. options->delimiter 0: what the format has. */
 lum_status lum__input_format_open(struct lum_input *input, enum lum__input_format format,

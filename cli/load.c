@@ -1,11 +1,13 @@
 /* lum load - rows of files into a store, durably, every row accounted for. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/file_chain.h"
 #include "cli/input_files.h"
+#include "cli/load_dry_run.h"
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/progress.h"
@@ -77,6 +79,11 @@ static const struct lum__option own_options[] = {
      .offset = FIELD(commit_every),
      .argument = "N",
      .help = "a transaction every N rows; default: the whole load is one"},
+    {.name = "dry-run",
+     .kind = LUM__OPTION_FLAG,
+     .offset = FIELD(dry_run),
+     .help = "write nothing: read the beginning of each file and tell its format and mapping, five rows as they would be stored, "
+             "bad rows, and estimates of rows, bytes on disk and time"},
     {.name = "events",
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(events_path),
@@ -89,6 +96,7 @@ struct load {
     const struct lum__arguments *arguments;
     struct lum__file_chain *chain;
     struct lum__reject_writer *rejects; /* NULL: a bad row ends the load */
+    char *source_names; /* for the store: one a line */
     FILE *events;
     const lum_load_event *event; /* while on_commit() runs */
     bool is_events_failed, is_in_doubt;
@@ -220,6 +228,8 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
     lum_load_options options = LUM_LOAD_OPTIONS_INIT;
     options.commit_every = arguments->commit_every;
     options.label = arguments->label;
+    options.mapping = lum__file_chain_mapping_text(load->chain);
+    options.source_names = load->source_names;
     options.on_commit = on_commit;
     options.on_progress = on_progress;
     options.before_commit = before_commit;
@@ -307,27 +317,47 @@ static int close_events(struct load *load, int exit_code)
     return lum__message_system(errno, path, "cannot write events to %s", path);
 }
 
-static int open_and_load(struct load *load, lum_load_report *report)
+static int join_names(struct load *load, const struct lum__input_files *files)
 {
-    const struct lum__arguments *arguments = load->arguments;
-    struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__input_files files = {0};
-    struct lum__chain_options options = {.format = (enum lum__input_format)arguments->input_format};
-    int exit_code = read_options(arguments, &mapping, &options.rows);
-    if (exit_code == 0) exit_code = lum__input_files_find(arguments->positional + 1, arguments->positional_count - 1, &files);
-    if (exit_code == 0) exit_code = open_rejects(load, &files);
+    size_t bytes = 0;
+    FILE *out = open_memstream(&load->source_names, &bytes);
+    if (!out) return lum__message_system(errno, NULL, "no memory for the names of the files");
+    for (size_t i = 0; i < files->count; i++) fprintf(out, "%s%s", i ? "\n" : "", files->paths[i]);
+    return fclose(out) == 0 ? 0 : lum__message_system(errno, NULL, "no memory for the names of the files");
+}
+
+static int open_and_load(struct load *load, const struct lum__input_files *files, struct lum__chain_options *options, lum_load_report *report)
+{
+    int exit_code = open_rejects(load, files);
+    options->rejects = load->rejects;
     if (exit_code == 0) {
-        options.paths = files.paths;
-        options.path_count = files.count;
-        options.rejects = load->rejects;
-        lum_status status = lum__file_chain_open(&options, &load->chain);
+        lum_status status = lum__file_chain_open(options, &load->chain);
         if (status != LUM_OK) exit_code = lum__message_status(status);
     }
+    if (exit_code == 0) exit_code = join_names(load, files);
     if (exit_code == 0) exit_code = open_events(load);
     if (exit_code == 0) exit_code = load_into_store(load, report);
     lum__file_chain_close(load->chain);
     if (load->rejects) exit_code = lum__reject_writer_finish(load->rejects, load->is_in_doubt, exit_code);
     exit_code = close_events(load, exit_code);
+    free(load->source_names);
+    return exit_code;
+}
+
+/* Options and files are looked at the same way whether it is a load or a dry run. */
+static int load_or_look(struct load *load, lum_load_report *report, struct lum__json *json)
+{
+    const struct lum__arguments *arguments = load->arguments;
+    struct lum__mapping mapping = LUM__MAPPING_INIT;
+    struct lum__input_files files = {0};
+    struct lum__chain_options options = {.format = (enum lum__input_format)arguments->input_format};
+    const char *reject_path;
+    int exit_code = read_options(arguments, &mapping, &options.rows);
+    if (exit_code == 0) exit_code = lum__input_files_find(arguments->positional + 1, arguments->positional_count - 1, &files);
+    options.paths = files.paths;
+    options.path_count = files.count;
+    if (exit_code == 0 && arguments->dry_run) exit_code = lum__load_dry_run(arguments, &options, reads_on(arguments, &reject_path), json);
+    else if (exit_code == 0) exit_code = open_and_load(load, &files, &options, report);
     lum__input_files_free(&files);
     lum__mapping_destroy(&mapping);
     return exit_code;
@@ -370,16 +400,16 @@ static int run(const struct lum__arguments *arguments)
     result.data_has_stdout = arguments->events_path && strcmp(arguments->events_path, "-") == 0;
     lum__signals_catch_interrupts();
     uint64_t start_ns = lum__monotonic_ns();
-    int exit_code = open_and_load(&load, &report);
+    int exit_code = load_or_look(&load, &report, &result.json);
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;
     write_json(&result.json, arguments, &report, elapsed_ns);
     write_json_rejects(&result.json, &load);
-    if (exit_code == 0 || report.rows_read > 0) {
+    if ((exit_code == 0 && !arguments->dry_run) || report.rows_read > 0) {
         int account_code = check_accounts(&load, &report, exit_code);
         if (exit_code == 0) exit_code = account_code;
     }
     lum__reject_writer_close(load.rejects);
-    if (exit_code == 0) {
+    if (exit_code == 0 && !arguments->dry_run) {
         uint64_t bytes = lum__directory_bytes(arguments->positional[0]);
         lum__message_note(
             "%s: %s rows loaded in %s (%srows/s), %s written (%.1f %% of the raw rows), %s on disk, %s at sequence "

@@ -108,13 +108,15 @@ static void put_position(struct text *text, uint64_t position)
 static void put_field(struct text *text, const char *field, char behind)
 {
     bool is_quoted = strpbrk(field, ",\"\r\n") != NULL || field[0] == ' ';
-    if (is_quoted) put(text, "\"", 1);
+    uint8_t *out = text->bytes + text->used;
+    if (is_quoted) *out++ = '"';
     for (const char *at = field; *at; at++) {
-        if (*at == '"') put(text, "\"", 1);
-        put(text, at, 1);
+        if (*at == '"') *out++ = '"';
+        *out++ = (uint8_t)*at;
     }
-    if (is_quoted) put(text, "\"", 1);
-    put(text, &behind, 1);
+    if (is_quoted) *out++ = '"';
+    *out++ = (uint8_t)behind;
+    text->used = (size_t)(out - text->bytes);
 }
 
 static bool put_error_line(struct text *text, const char *name, const struct lum__rejected_row *row)

@@ -353,6 +353,10 @@ typedef struct lum_load_report {
 LUM_PUBLIC LUM_MUST_USE lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_options *options,
                                             lum_load_report *report);
 
+/* How many bytes of data rows would take in a store, in chunks of chunk_lums (0: the default): encodes them in this thread's memory, as a load
+ * would, and writes nothing. For estimates and their time. LUM_ERR_INPUT: a row that a load would refuse. Any thread. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_encoded_size(const lum_t *rows, size_t row_count, uint32_t chunk_lums, uint64_t *bytes);
+
 /* ---------------------------------------------------------------------------------------------- transactions */
 
 /* Rows that become visible and durable together. Any number of transactions, in any number of threads; each is used by one thread at a time.
