@@ -18,6 +18,7 @@ static void begin_value(struct lum__row_fault *out, const char *code, const uint
     lum__fault_add(out, name);
     lum__fault_add(out, " is ");
     lum__fault_add_number(out, value);
+    out->remedy = "correct the record, or make the input again";
 }
 
 void lum__row_fault_checksum(const lum_t *row, const uint8_t *at, struct lum__row_fault *out)
