@@ -90,4 +90,31 @@ static inline uint64_t lum__block64_equal_either(const struct lum__block64 *bloc
 #endif
 }
 
+/* Bytes below a blank, or not ASCII. */
+static inline uint64_t lum__block64_odd(const struct lum__block64 *block)
+{
+    uint64_t mask = 0;
+#if defined(__AVX512BW__) /* as signed numbers, bytes from 0x80 on are below a blank too */
+    mask = _mm512_cmplt_epi8_mask(block->part[0], _mm512_set1_epi8(' '));
+#elif defined(__AVX2__)
+    for (int i = 0; i < 2; ++i) {
+        __m256i below = _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), block->part[i]);
+        mask |= (uint64_t)(uint32_t)_mm256_movemask_epi8(below) << (32 * i);
+    }
+#elif defined(__SSE2__)
+    for (int i = 0; i < 4; ++i) {
+        __m128i below = _mm_cmplt_epi8(block->part[i], _mm_set1_epi8(' '));
+        mask |= (uint64_t)(uint32_t)_mm_movemask_epi8(below) << (16 * i);
+    }
+#else
+    const uint64_t sevens = 0x7f7f7f7f7f7f7f7fu;
+    for (int i = 0; i < 8; ++i) {
+        uint64_t word = block->part[i];
+        uint64_t odd = (~((word & sevens) + 0x6060606060606060u) | word) & ~sevens; /* 0x80 in every byte that is odd */
+        mask |= ((odd >> 7) * 0x0102040810204080u >> 56) << (8 * i);                /* gather the eight bits */
+    }
+#endif
+    return mask;
+}
+
 #endif
