@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "formats/csv_source.h"
+#include "formats/ndjson_source.h"
+#include "formats/npy_source.h"
+#include "formats/raw_source.h"
 
-const char *const lum__input_format_names[] = {"auto", "csv", "tsv", NULL};
+const char *const lum__input_format_names[] = {"auto", "csv", "tsv", "ndjson", "npy", "raw", NULL};
 
 static bool ends_with(const char *name, size_t length, const char *ending)
 {
@@ -86,10 +89,9 @@ lum_status lum__input_format_open(struct lum_input *input, enum lum__input_forma
     case LUM__INPUT_TSV:
         if (own.delimiter == 0) own.delimiter = '\t';
         return lum__csv_open(&bytes, &own, out);
-    case LUM__INPUT_NDJSON:
-    case LUM__INPUT_NPY:
-    case LUM__INPUT_RAW:
-        return lum_source_fail(lum_input_name(input), 0, 0, "this looks like ndjson, npy or raw records, which this version cannot load; --format csv says that it is CSV");
+    case LUM__INPUT_NDJSON: return lum__ndjson_open(&bytes, &own, out);
+    case LUM__INPUT_NPY: return lum__npy_open(&bytes, &own, out);
+    case LUM__INPUT_RAW: return lum__raw_open(&bytes, &own, out);
     case LUM__INPUT_AUTO:
     case LUM__INPUT_CSV: break;
     }

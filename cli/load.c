@@ -24,8 +24,9 @@ static const struct lum__option own_options[] = {
      .offset = FIELD(input_format),
      .argument = "FORMAT",
      .choices = lum__input_format_names,
-     .help = "auto (default: tsv where a file's name says so, else csv), csv, tsv; gzip, bzip2, xz, zstd, lz4 are "
-             "seen by themselves"},
+     .help = "auto (default: npy and ndjson by what a file begins with, else by its name, else csv), csv, tsv, ndjson (a "
+             "flat object a line), npy (a structured array), raw (40-byte records); gzip, bzip2, xz, zstd, lz4 are seen by "
+             "themselves"},
     {.name = "map",
      .kind = LUM__OPTION_LIST,
      .offset = FIELD(maps),
@@ -429,12 +430,13 @@ const struct lum__command lum__command_load = {
     .positional_max = SIZE_MAX,
     .tables = tables,
     .run = run,
-    .summary = "load rows of CSV files, plain or compressed, into a store",
+    .summary = "load rows of CSV, NDJSON, .npy or raw files, plain or compressed, into a store",
     .details = "All files together are one transaction unless --commit-every is given: all rows are loaded, or none. A\n"
                "FILE of - is standard input. A pattern ('day-*.csv') that is not the name of a file itself stands for the\n"
                "files that match it, sorted. A store that is not there is created.\n",
     .examples =
         "  lum load tracks.lum tracks.csv.zst\n"
+        "  lum load tracks.lum day1.npy day2.ndjson.gz --map position_x=lon,position_y=lat\n"
         "  lum load cities.lum cities500.csv.zst --label cities500 \\\n"
         "      --map "
         "'id=geonameid,position_x=longitude*1e7,position_y=latitude*1e7,timestamp=modified,memory_address=population'\n"

@@ -56,7 +56,8 @@ struct lum__npy_header {
     uint64_t record_bytes;
     uint32_t column_count;
     struct lum__npy_column *columns;
-    char *names; /* what the columns' names lie in */
+    char *names;                  /* what the columns' names lie in */
+    size_t descr_at, descr_bytes; /* the text of the records' type, in the header's text */
 };
 
 /* From the first LUM__NPY_PREFIX_BYTES (or all, if the file is shorter): how many bytes the prefix really has, and the

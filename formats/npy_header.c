@@ -294,7 +294,12 @@ static lum_status take_description(struct parser *p)
     size_t length;
 
     skip_blanks(p);
-    if (p->at < p->end && *p->at == '[') return take_fields(p, 0, true, &p->out->record_bytes);
+    if (p->at < p->end && *p->at == '[') {
+        p->out->descr_at = (size_t)(p->at - p->begin);
+        LUM_TRY(take_fields(p, 0, true, &p->out->record_bytes));
+        p->out->descr_bytes = (size_t)(p->at - p->begin) - p->out->descr_at;
+        return LUM_OK;
+    }
     LUM_TRY(take_string(p, type, sizeof type, &length));
     LUM_TRY(parse_type(p, type, length, &column));
     (void)snprintf(reason, sizeof reason, "this is an array of plain values (%.20s): it has no fields with names",

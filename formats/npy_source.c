@@ -44,6 +44,7 @@ struct npy_source {
     struct lum__mapping_plan plan;
     struct lum__npy_rule rules[LUM__FIELD_COUNT];
     char *mapping_text;
+    uint8_t *reject_header;
     uint64_t reserved_offset; /* of a byte in the record that must be 0; UINT64_MAX: none */
     bool has_checksums;
     bool is_record; /* the records are LUMs as they lie in memory */
@@ -278,6 +279,37 @@ static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected,
 
 /* --------------------------------------------------------------------------------------------------------- opening */
 
+/* The header of an array without rows and of the same type. Blanks leave room for any number in its shape. */
+static lum_status make_reject_header(struct npy_source *source, uint32_t version, const uint8_t *text)
+{
+    static const char before[] = "{'descr': ", behind[] = ", 'fortran_order': False, 'shape': (0,), }";
+    const struct lum__npy_header *header = &source->header;
+    void *memory;
+
+    size_t used = LUM__NPY_PREFIX_BYTES + strlen(before) + header->descr_bytes + strlen(behind);
+    size_t bytes = lum__round_up(used + 24, 64);
+    LUM_TRY(lum__alloc(bytes, &memory));
+    uint8_t *at = source->reject_header = memory;
+    if (version == 1 && bytes > UINT16_MAX) version = 2; /* both have Latin-1 */
+    size_t prefix_bytes = version == 1 ? 10 : 12;
+    memset(at, ' ', bytes);
+    memcpy(at, "\x93NUMPY\0\0", 8);
+    at[6] = (uint8_t)version;
+    if (version == 1)
+        lum__put_u16(at + 8, (uint16_t)(bytes - prefix_bytes));
+    else
+        lum__put_u32(at + 8, (uint32_t)(bytes - prefix_bytes));
+    at[bytes - 1] = '\n';
+    at += prefix_bytes;
+    memcpy(at, before, strlen(before));
+    at += strlen(before);
+    memcpy(at, text + header->descr_at, header->descr_bytes);
+    memcpy(at + header->descr_bytes, behind, strlen(behind));
+    source->shown.reject_header = source->reject_header;
+    source->shown.reject_header_bytes = bytes;
+    return LUM_OK;
+}
+
 static lum_status read_header(struct npy_source *source, const struct lum__input_bytes *input)
 {
     uint8_t prefix[LUM__NPY_PREFIX_BYTES];
@@ -299,6 +331,7 @@ static lum_status read_header(struct npy_source *source, const struct lum__input
     }
     if (status == LUM_OK)
         status = lum__npy_parse(text, header_bytes, version, prefix_bytes + header_bytes, input->name, &source->header);
+    if (status == LUM_OK) status = make_reject_header(source, version, text);
     free(text);
     return status;
 }
@@ -394,6 +427,7 @@ static void close_source(struct lum__row_source *shown)
     free(source->name_list);
     free(source->length_list);
     free(source->mapping_text);
+    free(source->reject_header);
     free(source->name);
     free(source);
 }
