@@ -26,6 +26,7 @@ enum {
     ROWS_FOR_BALANCE = 1 << 20,
     TABLE_ENTRIES_MIN = 1024,
     DIVISIONS_MAX = 1 << 20,
+    AHEAD = 16, /* places in memory that are asked for before they are used: each is a cache miss */
     /* a block of the spilled bits: words, then their CRC-32C */
     BITS_BLOCK_BYTES = 4096,
     BITS_BLOCK_WORDS = BITS_BLOCK_BYTES / 8 - 1,
@@ -192,14 +193,20 @@ struct entry {
 /* What one worker needs for a part. */
 struct table {
     struct entry *entries;
+    size_t mapped_bytes;
     uint32_t mask, used, used_max;
     uint64_t *buffer;
 };
 
+static inline uint32_t slot_of(const struct table *table, uint64_t hash)
+{
+    return (uint32_t)(hash ^ hash >> 24) & table->mask;
+}
+
 /* False: the table is full. */
 static inline bool table_take(struct table *table, uint64_t id, uint64_t newest, uint64_t hash)
 {
-    uint32_t slot = (uint32_t)hash & table->mask;
+    uint32_t slot = slot_of(table, hash);
     while (table->entries[slot].newest != EMPTY && table->entries[slot].id != id) slot = (slot + 1) & table->mask;
     struct entry *entry = &table->entries[slot];
     if (entry->newest == EMPTY) {
@@ -217,6 +224,8 @@ static lum_status keep_survivors(struct finding *finding, uint32_t worker, const
     uint64_t *words = finding->latest->words;
     for (uint32_t slot = 0; slot <= table->mask; slot++) {
         uint64_t newest = table->entries[slot].newest, position = newest >> 1;
+        uint64_t next = table->entries[(slot + AHEAD) & table->mask].newest;
+        if (words != NULL && next != EMPTY) __builtin_prefetch(&words[next / 128], 1);
         if (newest == EMPTY || (newest & 1) != 0) continue;
         if (words != NULL) /* of several workers' rows, so atomic; relaxed: read after they were joined */
             __atomic_fetch_or(&words[position / 64], 1ull << position % 64, __ATOMIC_RELAXED);
@@ -241,9 +250,12 @@ static lum_status fill_table(struct finding *finding, uint32_t part, uint64_t di
     lum__spill_cursor_init(&cursor, &finding->ids, part, table->buffer);
     while ((status = lum__spill_cursor_next(&cursor, &values, &count)) == LUM_OK) {
         for (size_t index = 0; index < count; index++) {
+            if (index + AHEAD < count)
+                __builtin_prefetch(&table->entries[slot_of(table, hash_id(values[2 * (index + AHEAD)], finding->seed))],
+                                   1);
             uint64_t hash = hash_id(values[2 * index], finding->seed);
             if (divisions > 1 && (hash & UINT32_MAX) * divisions >> 32 != division) continue;
-            *fits = table_take(table, values[2 * index], values[2 * index + 1], hash ^ hash >> 24);
+            *fits = table_take(table, values[2 * index], values[2 * index + 1], hash);
             if (!*fits) return LUM_OK;
         }
     }
@@ -273,7 +285,8 @@ static lum_status settle_parts(struct finding *finding, uint32_t worker)
 {
     lum_status status = LUM_OK;
     struct table table = {.mask = finding->table_entries - 1, .used_max = finding->table_entries / 4 * 3};
-    LUM_TRY_OUT(lum__alloc((size_t)finding->table_entries * sizeof *table.entries, (void **)&table.entries));
+    LUM_TRY_OUT(lum__memory_map((size_t)finding->table_entries * sizeof *table.entries, (void **)&table.entries,
+                                &table.mapped_bytes));
     LUM_TRY_OUT(lum__alloc(finding->ids.options.block_bytes, (void **)&table.buffer));
     while (!atomic_load_explicit(&finding->is_over, memory_order_relaxed)) {
         uint32_t part = atomic_fetch_add_explicit(&finding->next, 1, memory_order_relaxed);
@@ -281,7 +294,7 @@ static lum_status settle_parts(struct finding *finding, uint32_t worker)
         LUM_TRY_OUT(settle_part(finding, worker, part, &table));
     }
 out:
-    free(table.entries);
+    if (table.entries != NULL) lum__memory_unmap(table.entries, table.mapped_bytes);
     free(table.buffer);
     return status;
 }
