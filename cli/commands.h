@@ -10,7 +10,9 @@ extern const struct lum__command *const lum__commands[];
 extern const struct lum__command lum__command_backup;
 extern const struct lum__command lum__command_checkpoint;
 extern const struct lum__command lum__command_completion;
+extern const struct lum__command lum__command_diff;
 extern const struct lum__command lum__command_get;
+extern const struct lum__command lum__command_history;
 extern const struct lum__command lum__command_info;
 extern const struct lum__command lum__command_load;
 extern const struct lum__command lum__command_manual; /* writes the man pages when lum is built, hidden */
@@ -21,6 +23,7 @@ extern const struct lum__command lum__command_stress;
 extern const struct lum__command lum__command_stress_read; /* the second process of stress, hidden */
 extern const struct lum__command lum__command_verify;
 extern const struct lum__command lum__command_wal;
+extern const struct lum__command lum__command_where;
 
 /* What the exit codes mean; ended by a NULL text. */
 struct lum__exit_meaning {

@@ -8,7 +8,13 @@
 #include "cli/open_store.h"
 #include "cli/result.h"
 
-static const struct lum__option *const tables[] = {lum__options_common, NULL};
+static const struct lum__option own_options[] = {
+    {.name = "columns",
+     .kind = LUM__OPTION_FLAG,
+     .offset = offsetof(struct lum__arguments, column_details),
+     .help = "how each column is stored: encodings, bytes, smallest and largest value; reads and checks every page"},
+    {0}};
+static const struct lum__option *const tables[] = {own_options, lum__options_reader, lum__options_common, NULL};
 
 struct labels {
     char **items;
@@ -57,9 +63,7 @@ static void tell_number(struct lum__json *json, bool is_json, const char *name, 
 static void tell(struct lum__json *json, bool is_json, const lum_info_data *info)
 {
     char id[40], bytes[96], digest[16];
-    const uint8_t *b = info->store_id;
-    snprintf(id, sizeof id, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-             b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    lum__human_store_id(info->store_id, id);
     snprintf(bytes, sizeof bytes, "%s (%s, %.2f a row)", lum__human_count(info->bytes_on_disk),
              lum__human_bytes(info->bytes_on_disk),
              info->lum_count ? (double)info->bytes_on_disk / (double)info->lum_count : 0.0);
@@ -83,6 +87,70 @@ static void tell(struct lum__json *json, bool is_json, const lum_info_data *info
     tell_number(json, is_json, "digest", info->digest, digest);
 }
 
+/* ------------------------------------------------------------------------------------------------- columns */
+
+static void write_column(struct lum__json *json, const lum_column_data *column, bool has_rows)
+{
+    lum__json_begin_object(json, NULL);
+    lum__json_string(json, "name", column->name);
+    lum__json_u64(json, "bytes", column->byte_count);
+    lum__json_u64(json, "lums_in_pages", column->row_count);
+    if (!has_rows) {
+        lum__json_null(json, "min");
+        lum__json_null(json, "max");
+    } else if (column->is_signed) {
+        lum__json_i64(json, "min", (int64_t)column->value_min);
+        lum__json_i64(json, "max", (int64_t)column->value_max);
+    } else {
+        lum__json_u64(json, "min", column->value_min);
+        lum__json_u64(json, "max", column->value_max);
+    }
+    lum__json_begin_array(json, "encodings");
+    for (int i = 0; i < LUM_ENCODINGS_MAX; i++) {
+        if (column->encodings[i].page_count == 0) continue;
+        lum__json_begin_object(json, NULL);
+        lum__json_string(json, "name", column->encodings[i].name);
+        lum__json_u64(json, "pages", column->encodings[i].page_count);
+        lum__json_u64(json, "bytes", column->encodings[i].byte_count);
+        lum__json_end_object(json);
+    }
+    lum__json_end_array(json);
+    lum__json_end_object(json);
+}
+
+static void print_column(const lum_column_data *column, bool has_rows)
+{
+    char value_min[32] = "-", value_max[32] = "-";
+    if (has_rows) {
+        const char *format = column->is_signed ? "%" PRId64 : "%" PRIu64;
+        snprintf(value_min, sizeof value_min, format, column->value_min);
+        snprintf(value_max, sizeof value_max, format, column->value_max);
+    }
+    printf("%-15s %15s %7.3f  %20s  %20s ", column->name, lum__human_count(column->byte_count),
+           column->row_count ? (double)column->byte_count / (double)column->row_count : 0.0, value_min, value_max);
+    for (int i = 0; i < LUM_ENCODINGS_MAX; i++) {
+        if (column->encodings[i].page_count == 0) continue;
+        printf(" %s %s", column->encodings[i].name, lum__human_count(column->encodings[i].page_count));
+    }
+    putchar('\n');
+}
+
+static lum_status tell_columns(lum_store *store, struct lum__json *json, bool is_json, bool has_rows)
+{
+    lum_column_data columns[LUM_COLUMN_COUNT];
+    lum_status status = lum_column_info(store, columns);
+    if (status != LUM_OK) return status;
+    lum__json_begin_array(json, "columns");
+    if (!is_json)
+        printf("\n%-15s %15s %7s  %20s  %20s  %s\n", "column", "bytes", "a LUM", "smallest", "largest", "pages by encoding");
+    for (int i = 0; i < LUM_COLUMN_COUNT; i++) {
+        write_column(json, &columns[i], has_rows);
+        if (!is_json) print_column(&columns[i], has_rows);
+    }
+    lum__json_end_array(json);
+    return LUM_OK;
+}
+
 static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
@@ -99,6 +167,8 @@ static int run(const struct lum__arguments *arguments)
             status = lum_transactions(store, collect_label, &labels);
             tell_labels(&result.json, &labels, arguments->json);
         }
+        if (status == LUM_OK && arguments->column_details)
+            status = tell_columns(store, &result.json, arguments->json, info.lum_count > 0);
         if (status != LUM_OK) exit_code = lum__message_store(status, arguments->positional[0]);
         exit_code = lum__close_store(store, arguments->positional[0], exit_code);
     }
@@ -115,4 +185,4 @@ const struct lum__command lum__command_info = {
     .tables = tables,
     .run = run,
     .summary = "tell what is in a store",
-    .examples = "  lum info cities.lum\n  lum info cities.lum --json | python3 -m json.tool\n"};
+    .examples = "  lum info cities.lum\n  lum info cities.lum --columns\n  lum info cities.lum --json | python3 -m json.tool\n"};

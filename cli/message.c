@@ -246,6 +246,14 @@ const char *lum__human_seconds(uint64_t ns)
     return out;
 }
 
+void lum__human_time(uint64_t ns, char out[40])
+{
+    time_t seconds = (time_t)(ns / 1000000000u);
+    struct tm parts;
+    size_t length = strftime(out, 40, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
+    snprintf(out + length, 40 - length, ".%09" PRIu64 "Z", ns % 1000000000u);
+}
+
 void lum__human_store_id(const uint8_t b[16], char out[40])
 {
     snprintf(out, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],

@@ -55,6 +55,8 @@ const char *lum__human_number_of(uint64_t count, const char *thing); /* "1 row",
 const char *lum__human_bytes(uint64_t bytes);
 const char *lum__human_seconds(uint64_t ns);
 const char *lum__human_rate(uint64_t count, uint64_t ns);
+/* Nanoseconds since 1970 as "2026-01-31T12:00:00.123456789Z". */
+void lum__human_time(uint64_t ns, char out[40]);
 /* As everybody writes a UUID. */
 void lum__human_store_id(const uint8_t id[16], char out[40]);
 

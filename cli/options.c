@@ -60,6 +60,22 @@ const struct lum__option lum__options_writer[] = {
      .help = "write the JSON object to FILE too"},
     {0}};
 
+const struct lum__option lum__options_reader[] = {
+    {.name = "threads",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(threads),
+     .argument = "N",
+     .min = 1,
+     .max = 1024,
+     .help = "workers; default: the CPUs this process may use"},
+    {.name = "memory",
+     .kind = LUM__OPTION_NUMBER,
+     .offset = FIELD(memory_bytes),
+     .argument = "SIZE",
+     .min = 1,
+     .help = "memory to use at most; default 128Mi, or 48Mi a thread where that is more"},
+    {0}};
+
 const struct lum__option lum__options_ranges[] = {
     {.name = "id",
      .kind = LUM__OPTION_RANGE_U64,

@@ -58,6 +58,7 @@ struct lum__arguments {
     /* scan */
     int row_format; /* enum lum__row_format */
     const char *columns, *output_path;
+    bool column_details; /* info --columns */
     uint64_t limit; /* 0: all */
     struct lum__range_u64 id, time;
     struct lum__range_i32 x, y;
@@ -107,6 +108,7 @@ struct lum__command {
 
 extern const struct lum__option lum__options_common[];
 extern const struct lum__option lum__options_writer[]; /* threads, chunk_lums, memory, sync, report */
+extern const struct lum__option lum__options_reader[]; /* threads, memory */
 extern const struct lum__option lum__options_ranges[];
 extern const char *const lum__workload_names[];
 

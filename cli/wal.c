@@ -1,6 +1,5 @@
 /* lum wal - the log, a line a record. */
 #include <inttypes.h>
-#include <time.h>
 
 #include "cli/commands.h"
 #include "cli/message.h"
@@ -26,14 +25,12 @@ static void write_json(struct lum__json *json, const lum_wal_record *record)
 
 static void print_line(const lum_wal_record *record)
 {
-    char when[32];
-    time_t seconds = (time_t)(record->timestamp / 1000000000u);
-    struct tm parts;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
+    char when[40];
+    lum__human_time(record->timestamp, when);
     printf("%12" PRIu64 "  %-10s  transaction %-16" PRIu64 "  count %-12" PRIu64 "  watermark %-12" PRIu64
-           "  payload %-10" PRIu32 "  %s.%09" PRIu64 "Z  %s@%" PRIu64 "\n",
+           "  payload %-10" PRIu32 "  %s  %s@%" PRIu64 "\n",
            record->sequence, record->type, record->transaction_id, record->count, record->watermark,
-           record->payload_bytes, when, record->timestamp % 1000000000u, record->file, record->offset);
+           record->payload_bytes, when, record->file, record->offset);
 }
 
 /* The object is written as the log is read: it may be long. */

@@ -130,6 +130,9 @@ LUM_MUST_USE lum_status lum__chunk_decode_page_columns(const uint8_t *page, cons
                                                        const struct lum__chunk_entry *entry,
                                                        struct lum__page_scratch *scratch, const char *file,
                                                        lum_columns *columns);
+/* The page's CRC alone (condition 7). */
+LUM_MUST_USE lum_status lum__chunk_check_page_crc(const uint8_t *page, const struct lum__page_entry *page_entry,
+                                                  const struct lum__chunk_entry *entry, const char *file);
 /* As lum__chunk_decode_page, and the page's minima and maxima are those of the directory. */
 LUM_MUST_USE lum_status lum__chunk_check_page(const uint8_t *page, const struct lum__page_entry *page_entry,
                                               const struct lum__chunk_entry *entry, struct lum__page_scratch *scratch,

@@ -170,8 +170,8 @@ lum_status lum__chunk_check_directory(const uint8_t *bytes, size_t byte_count, c
 }
 
 /* Condition 7. */
-static lum_status check_page_crc(const uint8_t *page, const struct lum__page_entry *page_entry,
-                                 const struct lum__chunk_entry *entry, const char *file)
+lum_status lum__chunk_check_page_crc(const uint8_t *page, const struct lum__page_entry *page_entry,
+                                     const struct lum__chunk_entry *entry, const char *file)
 {
     if (lum__crc32c(0, page, page_entry->byte_count) != page_entry->crc) {
         return lum__corrupt(file, entry->offset + page_entry->offset, 7, "a page of %u bytes fails its CRC",
@@ -194,7 +194,7 @@ lum_status lum__chunk_decode_page(const uint8_t *page, const struct lum__page_en
 {
     uint32_t condition = 0, at = 0;
 
-    LUM_TRY(check_page_crc(page, page_entry, entry, file));
+    LUM_TRY(lum__chunk_check_page_crc(page, page_entry, entry, file));
     if (!lum__page_decode(scratch, page, page_entry->byte_count, page_entry->row_count, page_entry->lum_digest, rows,
                           &condition, &at)) {
         return page_damage(page_entry, entry, file, condition, at);
@@ -208,7 +208,7 @@ lum_status lum__chunk_decode_page_columns(const uint8_t *page, const struct lum_
 {
     uint32_t condition = 0, at = 0;
 
-    LUM_TRY(check_page_crc(page, page_entry, entry, file));
+    LUM_TRY(lum__chunk_check_page_crc(page, page_entry, entry, file));
     if (!lum__page_decode_columns(scratch, page, page_entry->byte_count, page_entry->row_count, page_entry->lum_digest,
                                   columns, &condition, &at)) {
         return page_damage(page_entry, entry, file, condition, at);

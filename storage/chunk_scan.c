@@ -40,6 +40,8 @@ struct scan {
     struct lum__chunk_source source;
     lum__chunk_visitor visit;
     lum__chunk_column_visitor visit_columns; /* or NULL */
+    lum__chunk_page_visitor visit_page;      /* or NULL */
+    bool only_crc;
     lum__chunk_damage damage;
     void *context;
     atomic_bool is_over; /* a hint to the other workers, relaxed; what it stands for is under the mutex */
@@ -99,6 +101,7 @@ static lum_status check_page(const struct scan *scan, const struct lum__chunk_pa
     if (scan->source.check_everything) {
         return lum__chunk_check_page(page->bytes, &page->entry, entry, workspace->scratch, path, workspace->rows);
     }
+    if (scan->only_crc) return lum__chunk_check_page_crc(page->bytes, &page->entry, entry, path);
     if (scan->visit_columns != NULL)
         return lum__chunk_decode_page_columns(page->bytes, &page->entry, entry, workspace->scratch, path, columns);
     return lum__chunk_decode_page(page->bytes, &page->entry, entry, workspace->scratch, path, workspace->rows);
@@ -109,6 +112,7 @@ static lum_status hand_over(const struct scan *scan, uint32_t worker, const stru
 {
     if (scan->visit_columns != NULL)
         return scan->visit_columns(scan->context, worker, page->position, columns, page->entry.row_count);
+    if (scan->visit_page != NULL) return scan->visit_page(scan->context, worker, page, scan->only_crc ? page->rows : rows);
     if (scan->visit == NULL) return LUM_OK;
     if (!scan->source.check_everything) {
         return scan->visit(scan->context, worker, page->chunk_index, page->position, rows, page->entry.row_count);
@@ -166,11 +170,14 @@ lum_status lum__chunk_scan(struct lum__fs *fs, struct lum__segment_files *files,
 {
     struct scan scan = {.visit = visit,
                         .visit_columns = options->visit_columns,
+                        .visit_page = options->visit_page,
+                        .only_crc = options->only_crc,
                         .damage = damage,
                         .context = context,
                         .counts = {.chunks_total = chunk_count}};
 
-    LUM_ASSERT(visit != NULL || options->visit_columns != NULL || options->check_everything);
+    LUM_ASSERT(visit != NULL || options->visit_columns != NULL || options->visit_page != NULL || options->check_everything);
+    LUM_ASSERT(!options->only_crc || options->visit_page != NULL);
     LUM_ASSERT(options->visit_columns == NULL || !options->check_everything);
     if (counts != NULL) *counts = scan.counts;
     LUM_TRY(lum__chunk_source_init(&scan.source, fs, files, chunks, chunk_count, options, workers));

@@ -12,6 +12,11 @@
 typedef lum_status (*lum__chunk_column_visitor)(void *context, uint32_t worker, uint64_t position,
                                                 const lum_columns *columns, uint32_t row_count);
 
+/* Like lum__chunk_visitor, with all that is known of the page (chunk_reader.h). rows NULL: not decoded. */
+struct lum__chunk_page_ref;
+typedef lum_status (*lum__chunk_page_visitor)(void *context, uint32_t worker, const struct lum__chunk_page_ref *page,
+                                              const lum_t *rows);
+
 struct lum__chunk_scan_options {
     struct lum__range range; /* chunks and pages without any row in it are not read (all ranges together) */
     const uint8_t *store_id;
@@ -20,6 +25,8 @@ struct lum__chunk_scan_options {
      * it is small, fewer workers run and large chunks are read in parts. */
     uint64_t memory_bytes_max;
     lum__chunk_column_visitor visit_columns; /* parallel scans: called instead of visit; columns lent during the call */
+    lum__chunk_page_visitor visit_page;      /* parallel scans: likewise */
+    bool only_crc; /* with visit_page: the page's CRC is checked, but nothing decoded */
 };
 
 /* Read: brought into memory; of what was passed over unread, pages_total supposes full pages. */

@@ -480,6 +480,55 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_scan_group(lum_store *store, const lum_sc
 /* The newest version of an id. LUM_ERR_NOT_FOUND if there is none or the newest is a tombstone. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_get(lum_store *store, uint64_t id, lum_t *out);
 
+/* --- what lies where --- */
+
+/* A version of an id, as lum_where() tells it. */
+typedef struct lum_version_data {
+    lum_t record;
+    uint64_t transaction_id;   /* of a run of small transactions (lum_transaction_data): the first one's */
+    uint64_t commit_sequence;  /* of a run: the last one's */
+    const char *file;          /* relative to the store; a log segment where the row was not folded into a chunk yet; lent during the call */
+    uint64_t chunk_offset;     /* in the file, of the chunk, or of the log record */
+    uint64_t page_offset;      /* in the file, of the page; of a log record: the same */
+    uint64_t row;              /* in the chunk or record, from 0 */
+    uint64_t position;         /* among all rows of the snapshot in scan order, from 0 */
+} lum_version_data;
+/* Calls each() for every version of an id, tombstones too, oldest first; stops at the first status that is not LUM_OK and returns it. LUM_ERR_NOT_FOUND if
+ * there is none. Reads, with options.threads, the pages whose range of ids holds it; any damage there is a failure. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_where(lum_store *store, uint64_t id,
+                                             lum_status (*each)(void *context, const lum_version_data *version), void *context);
+
+enum { LUM_ENCODINGS_MAX = 16 };
+
+/* How a column is stored. */
+typedef struct lum_column_data {
+    const char *name;          /* static */
+    bool is_signed;            /* value_min and value_max are int64_t in two's complement */
+    uint64_t value_min, value_max; /* value_min > value_max (both as they are compared): there is no row */
+    uint64_t byte_count;       /* of its payloads; page headers and padding are not counted */
+    uint64_t row_count;        /* stored in pages */
+    /* By number, from 1 (docs/format.md section 6); name NULL: not known. page_count 0: not in use. */
+    struct lum_encoding_data {
+        const char *name;      /* static */
+        uint64_t page_count, byte_count;
+    } encodings[LUM_ENCODINGS_MAX];
+} lum_column_data;
+/* How the LUM_COLUMN_COUNT columns of all chunks are stored, in the order of enum lum_column. Rows that still lie in the log count for the values only.
+ * Reads every page with options.threads and checks its CRC; damage is a failure. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_column_info(lum_store *store, lum_column_data out[LUM_COLUMN_COUNT]);
+
+/* What is in a store, whatever the order of its rows. */
+typedef struct lum_content_data {
+    uint32_t struct_version;
+    uint64_t lum_count;
+    uint64_t tombstone_count;
+    uint64_t digest[2];        /* sums, modulo 2^64, of two mixes of each row */
+} lum_content_data;
+#define LUM_CONTENT_INIT { .struct_version = 1 }
+/* Two stores with the same content hold the same rows, each as often; different rows with the same digest do not happen by accident (docs/architecture.md),
+ * but can be made on purpose. Reads everything with options.threads; damage is a failure. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_content(lum_store *store, lum_content_data *out);
+
 /* ----------------------------------------------------------------------------------------------------- upkeep */
 
 /* A problem found by lum_verify. */
