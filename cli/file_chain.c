@@ -154,17 +154,31 @@ static lum_status open_piece(void *context, uint32_t worker, uint64_t rows_max, 
     return LUM_END;
 }
 
+/* Told before the loader can take the piece for finished, and so before the commit that counts its refused rows. */
+static lum_status tell_if_over(struct lum__file_chain *chain, uint32_t worker, size_t row_count)
+{
+    struct chain_worker *own = &chain->workers[worker];
+    if (!chain->options.rejects) return LUM_OK;
+    own->rows_left -= row_count;
+    bool is_over = row_count == 0 || own->rows_left == 0;
+    return is_over ? lum__reject_writer_end_piece(chain->options.rejects, worker) : LUM_OK;
+}
+
 static lum_status fill(void *context, uint32_t worker, lum_t *rows, size_t rows_max, size_t *row_count)
 {
     struct lum__file_chain *chain = context;
-    struct chain_worker *own = &chain->workers[worker];
-    const lum_source *source = &own->file->reader->source;
+    const lum_source *source = &chain->workers[worker].file->reader->source;
     lum_status status = source->fill(source->context, worker, rows, rows_max, row_count);
-    if (status != LUM_OK || !chain->options.rejects) return status;
-    own->rows_left -= *row_count;
-    /* Told before the loader can take the piece for finished, and so before the commit that counts its refused rows. */
-    bool is_over = *row_count == 0 || own->rows_left == 0;
-    return is_over ? lum__reject_writer_end_piece(chain->options.rejects, worker) : LUM_OK;
+    return status == LUM_OK ? tell_if_over(chain, worker, *row_count) : status;
+}
+
+/* Offered where the only file's reader offers it. */
+static lum_status fill_columns(void *context, uint32_t worker, size_t rows_max, lum_columns *columns, size_t *row_count)
+{
+    struct lum__file_chain *chain = context;
+    const lum_source *source = &chain->workers[worker].file->reader->source;
+    lum_status status = source->fill_columns(source->context, worker, rows_max, columns, row_count);
+    return status == LUM_OK ? tell_if_over(chain, worker, *row_count) : status;
 }
 
 static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected, uint64_t *bytes_read)
@@ -207,6 +221,7 @@ static void describe_source(struct lum__file_chain *chain)
     /* has_checksums stays false: readers compare checksums themselves, since a file with and one without may follow each other */
     chain->source.open_piece = open_piece;
     chain->source.fill = fill;
+    if (chain->file_count == 1 && chain->files[0].reader->source.fill_columns) chain->source.fill_columns = fill_columns;
     chain->source.account = account;
 }
 

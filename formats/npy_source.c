@@ -137,11 +137,12 @@ static lum_status pick_good_rows(struct npy_source *source, uint32_t worker, con
 {
     struct lum__row_fault fault;
     size_t good = 0;
+    lum_t row; /* the records may lie where the rows go */
 
     for (size_t i = 0; i < count; ++i) {
         const uint8_t *record = records + i * source->header.record_bytes;
-        if (convert_record(source, record, first_row + i, &rows[good], &fault))
-            good++;
+        if (convert_record(source, record, first_row + i, &row, &fault))
+            rows[good++] = row;
         else
             LUM_TRY(lum__record_pieces_refuse(&source->pieces, worker, first_row + i, record, &fault));
     }
@@ -158,10 +159,11 @@ static lum_status fill(void *context, uint32_t worker, lum_t *rows, size_t rows_
 
     *row_count = 0;
     do {
-        LUM_TRY(lum__record_pieces_next(&source->pieces, worker, rows_max, NULL, &records, &count, &first_row));
+        uint8_t *own = source->is_record ? (uint8_t *)rows : NULL; /* then they are read to where they belong */
+        LUM_TRY(lum__record_pieces_next(&source->pieces, worker, rows_max, own, &records, &count, &first_row));
         bool is_good;
         if (source->is_record) {
-            memcpy(rows, records, count * sizeof *rows);
+            if (records != own) memcpy(rows, records, count * sizeof *rows);
             for (size_t i = 0; source->reserved_offset == UINT64_MAX && i < count; ++i)
                 rows[i].reserved = 0; /* padding */
             is_good = lum__rows_are_good(rows, count, true);
