@@ -60,6 +60,7 @@ struct lum__arguments {
     const char *columns, *output_path;
     bool column_details; /* info --columns */
     uint64_t limit; /* 0: all */
+    bool latest;
     struct lum__range_u64 id, time;
     struct lum__range_i32 x, y;
     /* recover */

@@ -29,6 +29,11 @@ static const struct lum__option own_options[] = {
      .offset = offsetof(struct lum__arguments, output_path),
      .argument = "FILE",
      .help = "instead of standard output; the file gets its name when it is complete and synced"},
+    {.name = "latest",
+     .kind = LUM__OPTION_FLAG,
+     .offset = offsetof(struct lum__arguments, latest),
+     .help = "only the newest version of each id, and none of ids whose newest is a tombstone; ranges choose among those. "
+             "What does not fit the memory goes to $TMPDIR, else /var/tmp"},
     {.name = "limit",
      .kind = LUM__OPTION_NUMBER,
      .offset = offsetof(struct lum__arguments, limit),
@@ -62,16 +67,18 @@ static lum_scan_options selection(const struct lum__arguments *arguments)
     options.x_max = arguments->x.max;
     options.y_min = arguments->y.min;
     options.y_max = arguments->y.max;
+    options.latest = arguments->latest;
     return options;
 }
 
 /* What there is to be known before the first row: for progress, and how much memory the scan leaves for its output. */
-static void ask_store(lum_store *store, struct lum__scan_copy *copy)
+static void ask_store(lum_store *store, bool is_latest, struct lum__scan_copy *copy)
 {
     lum_info_data info = LUM_INFO_INIT;
     lum_stats_data stats = LUM_STATS_INIT;
     copy->rows_total = lum_info(store, &info) == LUM_OK ? info.lum_count : LUM_ROWS_UNKNOWN;
     if (copy->rows_total > copy->rows_max) copy->rows_total = copy->rows_max;
+    if (is_latest) copy->rows_total = LUM_ROWS_UNKNOWN;
     if (lum_stats(store, &stats) != LUM_OK) return;
     copy->threads = stats.threads;
     copy->memory_bytes_max = stats.memory_bytes_max / 4; /* half is the scan's own: storage/chunk_scan.h */
@@ -90,7 +97,7 @@ static int scan_store(const struct lum__arguments *arguments, struct lum__scan_c
     lum_scan_options scan_options = selection(arguments);
     lum_status status = lum_scan_open(store, &scan_options, &copy->scan);
     if (status != LUM_OK) return lum__close_store(store, path, lum__message_store(status, path));
-    ask_store(store, copy);
+    ask_store(store, arguments->latest, copy);
     /* Only now: a store that cannot be read must not cost the user the old output file. */
     exit_code = lum__output_open(output, arguments->output_path, arguments->row_format == LUM__ROWS_NPY);
     if (exit_code == 0) {
@@ -152,8 +159,9 @@ const struct lum__command lum__command_scan = {
     .tables = tables,
     .run = run,
     .data_takes_stdout = true,
-    .summary = "write the rows of a store, every version, in commit order",
+    .summary = "write the rows of a store, every version or the latest, in commit order",
     .examples = "  lum scan cities.lum > cities.csv\n"
                 "  lum scan cities.lum --columns all --format ndjson -o cities.ndjson\n"
                 "  lum scan cities.lum --columns id,position_x,position_y --format npy -o cities.npy\n"
+                "  lum scan cities.lum --latest --limit 10\n"
                 "  lum scan cities.lum --x 20000000..30000000 --y 480000000..490000000 --time 2020-01-01..\n"};

@@ -1,6 +1,5 @@
-/* formats/json_value.h - one JSON value of a text (RFC 8259). Numbers, plain strings and literals are found here, and
- * given as they stand, so that no digit is lost; strings with escapes, and objects and arrays, which are only passed
- * over, are json-c's. */
+/* formats/json_value.h - one JSON value of a text (RFC 8259). Numbers, strings and literals are given as they stand, so that
+ * no digit is lost; objects and arrays are checked and passed over; strings with escapes are json-c's. */
 #ifndef LUM_FORMATS_JSON_VALUE_H
 #define LUM_FORMATS_JSON_VALUE_H
 

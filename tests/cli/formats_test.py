@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -230,6 +231,74 @@ def test_limit_and_interruption():
     check(os.path.islink("link.csv") and os.stat("kept.csv").st_mode & 0o777 == 0o640, "mode and link")
     check(sum(1 for _ in open("kept.csv", encoding="utf-8")) == 4, "written through the link")
     check(not [name for name in os.listdir(".") if ".part-" in name], "a temporary file is left")
+
+
+def test_latest_is_the_newest_version_of_each_id():
+    newest = {}
+    for i in range(3000):  # a later version replaces an earlier one, also in its place
+        record = extreme_records()[i * 40:i * 40 + 40]
+        newest.pop(record[:8], None)
+        newest[record[:8]] = record
+    want = b"".join(r for r in newest.values() if r[38] == 0)
+    check(scan("extreme.lum", "raw", "--latest") == want and len(want) < len(extreme_records()) - 40 * 590, "latest")
+    check(scan("extreme.lum", "raw", "--latest", "--limit", "5", "--threads", "2") == want[:200], "latest with a limit")
+    check(scan("extreme.lum", "raw", "--latest", "--id", "0..1") == b"".join(r for k, r in newest.items() if r[38] == 0 and int.from_bytes(k, "little") < 2),
+          "latest in a range")
+
+
+def lines_of_json(count):
+    """Lines that are nearly JSON, with what Python's json says of each: the id that the row has, or None."""
+    generator = random.Random(int(os.environ.get("LUM_SEED", "1")))
+    scraps = ["{", "}", "[", "]", '"', ":", ",", "\\", "\\u0041", "\\ud83d\\ude00", " ", "\t", "NaN", "-", "e5", ".", "0", "null", "true", "\u00e9", "1",
+              '"id":1', '"id":', "\x01", "\x7f", "\u2028"]
+    values = ["1", "-0", "7.5", "18446744073709551615", "18446744073709551616", '"12"', "null", "true", "[]", '{"id":3}', '"x\\ny"', "1e2", "0.0", "-3"]
+    for _ in range(count):
+        keys = generator.sample(["a", "b", "c", "d", "id"], generator.randrange(1, 5)) if generator.randrange(4) else ["id", "a"]
+        if generator.randrange(10) == 0: keys.append("a")
+        pairs = [f'"{key}":{generator.choice(values) if key != "id" or generator.randrange(3) == 0 else generator.randrange(100)}' for key in dict.fromkeys([*keys, "id"])]
+        line = "{" + ",".join(pairs) + "}"
+        for _ in range(generator.choice([0, 0, 0, 1, 1, 2])):
+            place, gap = generator.randrange(len(line) + 1), generator.choice([0, 0, 1, 3])
+            line = line[:place] + generator.choice(scraps) + line[place + gap:]
+        if line:
+            yield line
+
+
+def id_by_python(line):
+    def constant(name):
+        raise ValueError(name)
+
+    class Pairs(list):
+        pass
+
+    try:
+        row = json.loads(line, parse_constant=constant, parse_float=lambda text: ("float", text), object_pairs_hook=Pairs)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, Pairs):
+        return None
+    known = [key for key, _ in row if key in ("id", "a")]  # the keys of the first line: any other may stand there twice
+    value = dict(row).get("id")
+    if len(set(known)) != len(known) or isinstance(value, (bool, tuple, list)) or value is None:
+        return None
+    if isinstance(value, str) and not (value.strip(" \t").lstrip("+-").isdecimal() and value.isascii()):
+        return None
+    return int(value) if 0 <= int(value) <= U64 else None
+
+
+def test_what_is_json_is_what_python_says():
+    lines = ['{"id":0,"a":1}', *lines_of_json(20000)]
+    with open("nearly.ndjson", "w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+    got = lum("load", "nearly.lum", "nearly.ndjson", "--on-error", "reject=nearly.bad", "--json").json
+    want = [id_by_python(line) for line in lines]
+    good = [i for i in want if i is not None]
+    check(got["rows_read"] == len(lines) and 4000 < len(good) < 18000, got, len(good))
+    with open("nearly.bad", encoding="utf-8") as file:
+        bad = file.read().split("\n")[:-1]
+    wrong = next((pair for pair in zip(bad, (line for line, i in zip(lines, want) if i is None)) if pair[0] != pair[1]), None)
+    check(wrong is None, "refused by lum and by Python:", wrong)
+    check([int(i) for i in numpy.frombuffer(scan("nearly.lum", "raw"), RECORD_TYPE)["id"]] == good, "ids")
 
 
 run_tests(globals())
