@@ -46,6 +46,7 @@ struct lum__arguments {
     /* stress */
     uint64_t count;
     int workload; /* enum lum__workload_kind */
+    int source_form;
     bool keep, drop_caches;
     uint64_t result_fd, start_ns; /* of the reading process */
     /* load */

@@ -25,6 +25,8 @@
 #include "cli/workload.h"
 
 #define FIELD(name) offsetof(struct lum__arguments, name)
+enum { SOURCE_ROWS, SOURCE_COLUMNS };
+static const char *const source_choices[] = {"rows", "columns", NULL};
 static const struct lum__option own_options[] = {
     {.name = "count",
      .kind = LUM__OPTION_NUMBER,
@@ -40,6 +42,12 @@ static const struct lum__option own_options[] = {
      .choices = lum__workload_names,
      .help = "seed (default: counters), random (positions and types at random), tracks (1,000 devices walking), "
              "seed+noise (one random row in every 4,096)"},
+    {.name = "source",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(source_form),
+     .argument = "FORM",
+     .choices = source_choices,
+     .help = "rows (default: as most programs have them) or columns: how the generator hands rows over"},
     {.name = "commit-every",
      .kind = LUM__OPTION_NUMBER,
      .offset = FIELD(commit_every),
@@ -161,7 +169,8 @@ static int write_store(struct stress *stress)
     stress->threads = arguments->threads ? (uint32_t)arguments->threads : lum_cpu_count();
     options.threads = stress->threads;
     struct lum__workload *workload =
-        lum__workload_create((enum lum__workload_kind)arguments->workload, arguments->count, stress->threads);
+        lum__workload_create((enum lum__workload_kind)arguments->workload, arguments->count, stress->threads,
+                             arguments->source_form == SOURCE_COLUMNS);
     if (!workload) return lum__message_system(ENOMEM, NULL, "no memory for the workload");
     uint64_t start_ns = lum__monotonic_ns();
     int exit_code = lum__open_store(stress->path, &options, &store);
@@ -199,6 +208,7 @@ static void write_json(struct lum__json *json, const struct stress *stress)
     uint64_t read_peak = stress->read.memory_peak_bytes;
     lum__json_string(json, "test_session_id", stress->session_id);
     lum__json_string(json, "workload", lum__workload_names[stress->arguments->workload]);
+    lum__json_string(json, "source", source_choices[stress->arguments->source_form]);
     lum__json_string(json, "store_path", stress->path);
     lum__json_u64(json, "threads", stats->threads ? stats->threads : stress->threads);
     lum__json_u64(json, "total_lums_requested", stress->arguments->count);

@@ -31,9 +31,21 @@ void lum__row_maker_make(struct lum__row_maker *maker, uint64_t first_row, lum_t
  * library has proven when it hands columns over (lum.h). Rows are made and compared in one pass, nothing is stored. */
 bool lum__row_maker_matches(struct lum__row_maker *maker, uint64_t first_row, const lum_columns *read, size_t row_count);
 
-/* The same as a source for lum_load(), rows 0 .. row_count - 1, for up to `workers` workers. NULL: out of memory. */
+/* The same rows as columns, up to LUM__COLUMN_ROWS_MAX of them, lent in room; a column that is all default is NULL. */
+enum { LUM__COLUMN_ROWS_MAX = 4096 };
+struct lum__column_room {
+    uint64_t id[LUM__COLUMN_ROWS_MAX], timestamp[LUM__COLUMN_ROWS_MAX], memory_address[LUM__COLUMN_ROWS_MAX];
+    int32_t position_x[LUM__COLUMN_ROWS_MAX], position_y[LUM__COLUMN_ROWS_MAX];
+    uint8_t presence[LUM__COLUMN_ROWS_MAX], structure_type[LUM__COLUMN_ROWS_MAX];
+};
+void lum__row_maker_make_columns(struct lum__row_maker *maker, uint64_t first_row, size_t row_count,
+                                 struct lum__column_room *room, lum_columns *out);
+
+/* The same as a source for lum_load(), rows 0 .. row_count - 1, for up to `workers` workers; by rows or by columns. NULL: out
+ * of memory. */
 struct lum__workload;
-struct lum__workload *lum__workload_create(enum lum__workload_kind kind, uint64_t row_count, uint32_t workers);
+struct lum__workload *lum__workload_create(enum lum__workload_kind kind, uint64_t row_count, uint32_t workers,
+                                           bool as_columns);
 void lum__workload_destroy(struct lum__workload *workload);
 const lum_source *lum__workload_source(struct lum__workload *workload);
 

@@ -26,6 +26,11 @@ def test_every_workload_comes_back():
         check(result["write_time_nanoseconds"] > 0 and result["read_time_nanoseconds"] > 0 and result["sync_count"] > 0, result)
         check(result["peak_memory_bytes"] <= 160 << 20, "memory", result["peak_memory_bytes"])
         check(not os.path.exists("w.lum"), "the store was not removed")
+        # the same rows, handed over as columns
+        columns = lum("stress", "w.lum", "--count", "700K", "--workload", workload, "--json", "--source", "columns", "--threads", "3").json
+        whole = lum("stress", "w.lum", "--count", "700K", "--workload", workload, "--json", "--source", "rows").json
+        check(columns["source"] == "columns" and whole["source"] == "rows", columns, whole)
+        check(columns["verified_lums"] == 700000 and columns["digest"] == whole["digest"], "columns give other rows", columns, whole)
 
 
 def test_without_a_store_a_directory_is_made_and_removed():

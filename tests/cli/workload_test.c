@@ -52,13 +52,96 @@ static void rows_depend_on_their_number_alone(void **state)
     }
 }
 
+static lum_t row_of(const lum_columns *columns, size_t i)
+{
+    return (lum_t){.id = columns->id ? columns->id[i] : 0,
+                   .timestamp = columns->timestamp ? columns->timestamp[i] : 0,
+                   .memory_address = columns->memory_address ? columns->memory_address[i] : 0,
+                   .position_x = columns->position_x ? columns->position_x[i] : 0,
+                   .position_y = columns->position_y ? columns->position_y[i] : 0,
+                   .presence = columns->presence ? columns->presence[i] : 1,
+                   .structure_type = columns->structure_type ? columns->structure_type[i] : 0,
+                   .is_destroyed = columns->is_destroyed ? columns->is_destroyed[i] : 0};
+}
+
+/* Pieces of odd sizes in any order as columns are the rows, and nothing is written behind the last one. */
+static void columns_are_the_same_rows(void **state)
+{
+    (void)state;
+    uint64_t random = 20261125;
+    struct lum__column_room *room = malloc(sizeof *room);
+    assert_non_null(room);
+    for (int kind = LUM__WORKLOAD_SEED; kind <= LUM__WORKLOAD_SEED_NOISE; kind++) {
+        lum_t *all = make((enum lum__workload_kind)kind, 0, ROWS);
+        struct lum__row_maker *maker = lum__row_maker_create((enum lum__workload_kind)kind);
+        uint64_t next = 0;
+        for (int i = 0; i < 1500; i++) {
+            static const size_t sizes[] = {1, 2, 7, 999, 1000, 1001, 4095, LUM__COLUMN_ROWS_MAX};
+            size_t count = i % 2 ? sizes[lum__splitmix64(&random) % 8] : 1 + lum__splitmix64(&random) % LUM__COLUMN_ROWS_MAX;
+            if (i % 3 == 0 || next + count > ROWS) next = lum__splitmix64(&random) % (ROWS - LUM__COLUMN_ROWS_MAX);
+            lum_columns columns;
+            memset(room, 0xee, sizeof *room);
+            lum__row_maker_make_columns(maker, next, count, room, &columns);
+            for (size_t k = 0; k < count; k++) {
+                lum_t row = row_of(&columns, k);
+                if (memcmp(&row, &all[next + k], sizeof row) != 0)
+                    fail_msg("workload %s: row %lu of %lu + %zu differs as column", lum__workload_names[kind],
+                             (unsigned long)(next + k), (unsigned long)next, count);
+            }
+            if (count < LUM__COLUMN_ROWS_MAX) {
+                assert_int_equal(room->id[count], 0xeeeeeeeeeeeeeeee);
+                assert_int_equal((uint32_t)room->position_y[count], 0xeeeeeeee);
+                assert_int_equal(room->structure_type[count], 0xee);
+            }
+            next += count;
+        }
+        lum__row_maker_destroy(maker);
+        free(all);
+    }
+    free(room);
+}
+
+/* As lum_load() asks for them: columns into got. */
+static void take_columns(const lum_source *source, uint32_t worker, const lum_piece *piece, lum_t *got)
+{
+    size_t count = 0, rows_max = 4096;
+    for (uint64_t done = 0; done < piece->row_count; done += count, rows_max = rows_max == 4096 ? 4001 : 4096) {
+        lum_columns columns;
+        assert_int_equal(source->fill_columns(source->context, worker, rows_max, &columns, &count), LUM_OK);
+        assert_true(count > 0 && count <= rows_max);
+        for (size_t i = 0; i < count; i++) got[piece->first_row + done + i] = row_of(&columns, i);
+    }
+    lum_columns columns;
+    assert_int_equal(source->fill_columns(source->context, worker, 4096, &columns, &count), LUM_OK);
+    assert_int_equal(count, 0); /* the piece is over */
+}
+
+static void pieces_of_columns_make_the_whole(void **state)
+{
+    (void)state;
+    for (int kind = LUM__WORKLOAD_SEED; kind <= LUM__WORKLOAD_SEED_NOISE; kind++) {
+        lum_t *all = make((enum lum__workload_kind)kind, 0, ROWS), *got = calloc(ROWS, sizeof *got);
+        struct lum__workload *workload = lum__workload_create((enum lum__workload_kind)kind, ROWS, 3, true);
+        const lum_source *source = lum__workload_source(workload);
+        lum_piece piece;
+        for (uint32_t worker = 0; source->open_piece(source->context, worker, 70001, &piece) == LUM_OK;
+             worker = (worker + 1) % 3)
+            take_columns(source, worker, &piece, got);
+        assert_memory_equal(got, all, ROWS * sizeof *got);
+        lum__workload_destroy(workload);
+        free(all);
+        free(got);
+    }
+}
+
 /* What the source hands out to workers in turn, piece by piece, is the workload from its first row to its last. */
 static void pieces_of_workers_make_the_whole(void **state)
 {
     (void)state;
     for (int kind = LUM__WORKLOAD_SEED; kind <= LUM__WORKLOAD_SEED_NOISE; kind++) {
         lum_t *all = make((enum lum__workload_kind)kind, 0, ROWS), *got = calloc(ROWS, sizeof *got);
-        struct lum__workload *workload = lum__workload_create((enum lum__workload_kind)kind, ROWS, 3);
+        struct lum__workload *workload = lum__workload_create((enum lum__workload_kind)kind, ROWS, 3, false);
+        assert_null(lum__workload_source(workload)->fill_columns);
         const lum_source *source = lum__workload_source(workload);
         uint64_t given = 0;
         lum_piece piece;
@@ -235,6 +318,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_depend_on_their_number_alone), cmocka_unit_test(pieces_of_workers_make_the_whole),
+        cmocka_unit_test(columns_are_the_same_rows),
+        cmocka_unit_test(pieces_of_columns_make_the_whole),
         cmocka_unit_test(seed_rows_are_the_formula),         cmocka_unit_test(random_rows_fill_their_ranges),
         cmocka_unit_test(tracks_walk_in_small_steps),        cmocka_unit_test(noise_is_one_row_in_each_page),
         cmocka_unit_test(comparing_sees_every_bit)};

@@ -404,15 +404,19 @@ static void test_row_faults(void **state)
                 }
             }
         }
-        static uint8_t presence[100];
-        static uint64_t id[100];
-        memset(presence, 1, sizeof presence);
-        presence[70] = 2;
-        lum_columns columns = {.id = id, .presence = presence};
-        struct lum__page_summary summary;
-        lum__page_encode_columns(scratch, &columns, 100, page, &summary);
-        assert_int_equal(summary.row_fault, LUM__ROW_BAD_PRESENCE);
-        assert_int_equal(summary.row_fault_index, 70);
+        for (uint32_t column = 0; column < 3; column++) { /* the same in columns, which have no reserved byte and no checksum */
+            static uint64_t id[100];
+            uint8_t values[3][100];
+            memset(values[0], 1, 100);
+            memset(values[1], 5, 100);
+            memset(values[2], 0, 100);
+            values[column][70] = column == 1 ? 6 : 2;
+            lum_columns columns = {.id = id, .presence = values[0], .structure_type = values[1], .is_destroyed = values[2]};
+            struct lum__page_summary summary;
+            lum__page_encode_columns(scratch, &columns, 100, page, &summary);
+            assert_int_equal(summary.row_fault, LUM__ROW_BAD_PRESENCE + column);
+            assert_int_equal(summary.row_fault_index, 70);
+        }
     }
     lum__page_kernel_force(NULL);
 }
