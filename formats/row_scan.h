@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LUM__TEXT_SLACK = 64 }; /* bytes behind a text that readers may touch; their content does not matter */
+enum { LUM__TEXT_SLACK = 64 }; /* bytes around a text that readers may touch; their content does not matter */
 
 /* Finds row ends in a stream that arrives in blocks of any size. Begin with all zero and, for CSV, the delimiter. */
 struct lum__row_scanner {

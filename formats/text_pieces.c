@@ -32,8 +32,8 @@ lum_status lum__text_pieces_init(struct lum__text_pieces *pieces, const struct l
 static void free_buffer(struct lum__text_pieces *pieces, uint32_t worker)
 {
     if (pieces->workers[worker] == NULL) return;
-    free(pieces->workers[worker]->buffer);
-    pieces->workers[worker]->buffer = NULL;
+    free(pieces->workers[worker]->memory);
+    pieces->workers[worker]->memory = pieces->workers[worker]->buffer = NULL;
 }
 
 void lum__text_pieces_fini(struct lum__text_pieces *pieces)
@@ -105,8 +105,10 @@ static lum_status get_piece(struct lum__text_pieces *pieces, uint32_t worker, st
     }
     if (piece->buffer == NULL) {
         /* All at once: untouched memory costs nothing, and rows never move while they are parsed. */
-        LUM_TRY(lum__alloc(pieces->piece_bytes_max + PIECE_BYTES_MORE + LUM__TEXT_SLACK, &memory));
-        piece->buffer = memory;
+        LUM_TRY(lum__alloc(LUM__TEXT_SLACK + pieces->piece_bytes_max + PIECE_BYTES_MORE + LUM__TEXT_SLACK, &memory));
+        piece->memory = memory;
+        piece->buffer = piece->memory + LUM__TEXT_SLACK;
+        memset(piece->memory, 0, LUM__TEXT_SLACK);
     }
     *out = piece;
     return LUM_OK;

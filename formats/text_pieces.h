@@ -20,7 +20,8 @@ enum { LUM__PIECE_BYTES_MIN = 64 * 1024, LUM__PIECE_BYTES_DEFAULT = 16 * 1024 * 
 
 /* A worker's rows: written by lum__text_pieces_open(), then only touched by that worker. */
 struct lum__text_piece {
-    uint8_t *buffer; /* with LUM__TEXT_SLACK behind what it holds */
+    uint8_t *memory;
+    uint8_t *buffer; /* in memory, with LUM__TEXT_SLACK before it and behind what it holds */
     size_t bytes;    /* whole rows, with their line ends, and empty lines */
     uint64_t offset; /* of buffer[0] in the stream */
     uint64_t line;   /* line number, from 1, of buffer[0] */
