@@ -1,7 +1,9 @@
 /* CSV: finding rows, parsing them, writing them. Rates are bytes of CSV text on one thread.
  *
  *   scan      row boundaries only: what open_piece() does under the load's lock
+ *   index     delimiters and row ends, with quotes resolved: the first half of fill()
  *   six       the six columns of `lum scan --format csv`, all parsed
+ *   bad       the same with a bad field in one row of a hundred, told to a sink that copies the row
  *   cities    ten columns, half of them quoted text that nobody asked for; degrees scaled by 1e7 and an ISO date
  *   write     six columns */
 #include <benchmark/benchmark.h>
@@ -9,6 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +19,7 @@ extern "C" {
 #include "base/random.h"
 #include "formats/csv.h"
 #include "formats/csv_source.h"
+#include "formats/text_kernel.h"
 }
 
 namespace {
@@ -92,8 +96,19 @@ void report(benchmark::State &state, size_t bytes)
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * row_count));
 }
 
-void load_text(benchmark::State &state, const std::string &text, const char *map)
+lum_status take_reject(void *context, uint32_t, const lum__rejected_row *row)
 {
+    auto *out = static_cast<std::string *>(context);
+    if (out->size() > 1 << 20) out->clear();
+    out->append(reinterpret_cast<const char *>(row->bytes), row->byte_count);
+    out->append(row->reason);
+    return LUM_OK;
+}
+
+void load_text(benchmark::State &state, const std::string &text, const char *map, uint64_t bad_count = 0)
+{
+    std::string rejects;
+    const lum__reject_sink sink = {&rejects, take_reject};
     std::vector<lum_t> rows(4096);
     for (auto _ : state) {
         stream from = {&text, 0};
@@ -108,6 +123,7 @@ void load_text(benchmark::State &state, const std::string &text, const char *map
         lum_piece piece;
         uint64_t total = 0;
         options.mapping = &mapping;
+        options.rejects = &sink;
         if ((map != nullptr && lum__mapping_add(&mapping, map) != LUM_OK) ||
             lum__csv_open(&input, &options, &csv) != LUM_OK) {
             state.SkipWithError("cannot open");
@@ -118,12 +134,33 @@ void load_text(benchmark::State &state, const std::string &text, const char *map
             size_t got = 1;
             while (got > 0 && source->fill(source->context, 0, rows.data(), rows.size(), &got) == LUM_OK) total += got;
         }
-        if (total != row_count) state.SkipWithError("rows were lost");
+        if (total + bad_count != row_count) state.SkipWithError("rows were lost");
         csv->close(csv);
         lum__mapping_destroy(&mapping);
     }
     report(state, text.size());
 }
+
+/* Delimiters and row ends, quotes resolved: the first half of what fill() does. */
+void csv_index(benchmark::State &state)
+{
+    const std::string text = state.range(0) == 6 ? six_text() : cities_text();
+    std::string padded(64 + text.size() + 64, ' ');
+    std::memcpy(&padded[64], text.data(), text.size());
+    auto index = std::make_unique<lum__csv_index>();
+    const auto *begin = reinterpret_cast<const uint8_t *>(padded.data() + 64), *end = begin + text.size();
+    for (auto _ : state) {
+        uint64_t rows = 0;
+        for (const uint8_t *at = begin; at < end;) {
+            lum__text_kernel_current()->csv_index(index.get(), ',', at, end);
+            rows += index->row_count;
+            at += lum__csv_index_skip_empty(index.get(), index->row_ends[index->row_count - 1]);
+        }
+        if (rows != row_count + 1) state.SkipWithError("rows were lost");
+    }
+    report(state, text.size());
+}
+BENCHMARK(csv_index)->ArgName("columns")->Arg(6)->Arg(10);
 
 void csv_scan(benchmark::State &state)
 {
@@ -140,6 +177,20 @@ BENCHMARK(csv_scan)->ArgName("columns")->Arg(6)->Arg(10);
 
 void csv_parse_six(benchmark::State &state) { load_text(state, six_text(), nullptr); }
 BENCHMARK(csv_parse_six);
+
+void csv_parse_bad(benchmark::State &state)
+{
+    std::string text = six_text();
+    uint64_t bad_count = 0;
+    size_t at = text.find('\n') + 1;
+    for (uint64_t row = 0; row < row_count; ++row, at = text.find('\n', at) + 1) {
+        if (row % 100 != 57) continue;
+        text[at] = 'x';
+        ++bad_count;
+    }
+    load_text(state, text, nullptr, bad_count);
+}
+BENCHMARK(csv_parse_bad);
 
 void csv_parse_cities(benchmark::State &state)
 {

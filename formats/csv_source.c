@@ -78,7 +78,7 @@ static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_ind
                              const uint8_t *row_end, const struct lum__row_fault *fault)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
-    uint64_t line = lum__line_counter_go(&worker->lines, fault->at);
+    uint64_t line = lum__text_piece_line(worker->piece, &worker->lines, worker->next_row, fault->at);
     uint64_t offset = lum__text_piece_offset(worker->piece, fault->at);
 
     if (source->rejects == NULL) return lum__fault_raise(fault, source->name, line, offset);
@@ -132,16 +132,19 @@ static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, u
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
     const lum_t *rows = filled->rows + filled->count;
+    const uint8_t *bad = worker->index.bad;
 
     for (uint32_t row = 0; row < row_count && filled->status == LUM_OK; ++row) {
-        if (worker->index.bad[row]) {
-            worker->at = worker->index.text + (uint32_t)(worker->index.before[row] + 1);
-            take_row(source, worker_index, filled);
-            continue;
-        }
-        filled->rows[filled->count++] = rows[row];
-        worker->next_row++;
-        worker->rows_left--;
+        const uint8_t *next_bad = memchr(bad + row, 1, row_count - row);
+        uint32_t good = (uint32_t)((next_bad != NULL ? next_bad : bad + row_count) - (bad + row));
+        if (good > 0) memmove(filled->rows + filled->count, rows + row, good * sizeof rows[0]);
+        filled->count += good;
+        worker->next_row += good;
+        worker->rows_left -= good;
+        row += good;
+        if (next_bad == NULL) break;
+        worker->at = worker->index.text + (uint32_t)(worker->index.before[row] + 1);
+        take_row(source, worker_index, filled);
     }
 }
 

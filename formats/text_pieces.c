@@ -178,11 +178,14 @@ static lum_status read_rows(struct lum__text_pieces *pieces, struct lum__text_pi
         }
         LUM_TRY(read_into(pieces, piece, pieces->piece_bytes_max - filled, &filled));
     }
+    uint64_t lines = scanner->row_end_lines;
     *bytes_used = scanner->row_end;
     if (pieces->stream_ended && scanned == filled && scanner->rows < rows_max) {
         scanner->rows += scanner->in_row; /* the last row needs no line end */
         *bytes_used = filled;
+        lines = scanner->lines + scanner->in_row;
     }
+    piece->is_line_a_row = lines == scanner->rows;
     LUM_TRY(take_line_feed(pieces, piece, &filled, bytes_used));
     return keep_rest(pieces, piece->buffer + *bytes_used, filled - *bytes_used);
 }

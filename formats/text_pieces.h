@@ -27,6 +27,7 @@ struct lum__text_piece {
     uint64_t line;   /* line number, from 1, of buffer[0] */
     bool follows_cr; /* the byte before buffer[0] is a CR */
     uint64_t first_row, row_count;
+    bool is_line_a_row; /* no row has several lines and none is empty: lines need not be counted */
 };
 
 struct lum__text_pieces {
@@ -74,8 +75,8 @@ lum_status lum__text_pieces_fail_not_text(const struct lum__text_pieces *pieces,
 lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worker, uint64_t rows_max, lum_piece *out,
                                  const struct lum__text_piece **piece);
 
-/* Where bytes of a piece stand in the stream. Lines are counted from where the last call left off: ask in the order of
- * the piece. */
+/* Where bytes of a piece stand in the stream. Lines are counted from where the last call left off, where they have to
+ * be: ask in the order of the piece. row: the number, from 0, of the row that the byte belongs to. */
 struct lum__line_counter {
     const uint8_t *at;
     uint64_t line; /* of at */
@@ -86,6 +87,11 @@ static inline struct lum__line_counter lum__line_counter_begin(const struct lum_
     return (struct lum__line_counter){piece->buffer, piece->line, piece->follows_cr};
 }
 uint64_t lum__line_counter_go(struct lum__line_counter *counter, const uint8_t *at);
+static inline uint64_t lum__text_piece_line(const struct lum__text_piece *piece, struct lum__line_counter *counter,
+                                            uint64_t row, const uint8_t *at)
+{
+    return piece->is_line_a_row ? piece->line + (row - piece->first_row) : lum__line_counter_go(counter, at);
+}
 static inline uint64_t lum__text_piece_offset(const struct lum__text_piece *piece, const uint8_t *at)
 {
     return piece->offset + (uint64_t)(at - piece->buffer);

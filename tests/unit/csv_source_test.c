@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "formats/csv.h"
 #include "formats/csv_source.h"
+#include "formats/text_kernel.h"
 #include "support/source_load.h"
 
 static lum_status open_csv(const char *name, struct text_stream *stream, const struct lum__row_options *options,
@@ -148,6 +149,51 @@ static void a_stream_may_be_split_anywhere(void **state)
             }
         }
     }
+}
+
+/* A quoted line end, and what else has a meaning over two bytes, at every place of the blocks that are looked at together,
+ * at the end of a piece that its bytes limit, and at the end of a read; for every instruction level. */
+static void what_is_two_bytes_long_may_be_split_anywhere(void **state)
+{
+    static const char *const middles[] = {"\"a\nb\"", "\"a\r\nb\"", "\"\"\"\n\"\"\"", "\"\"\"\"", "\",\"", "\"\r\n\"\"\""};
+    enum { PIECE = 65536, REACH = 70 };
+    static lum_t rows[PIECE];
+    static char text[2 * PIECE];
+    struct lum__error error;
+    uint64_t row_count;
+
+    (void)state;
+    for (enum lum__simd level = LUM__SIMD_BASELINE; level < LUM__SIMD_COUNT; ++level) {
+        if (lum__text_kernel_of(level) == NULL) continue;
+        lum__text_kernel_force(lum__text_kernel_of(level));
+        for (size_t m = 0; m < sizeof middles / sizeof middles[0]; ++m) {
+            for (size_t place = 0; place < 2 * REACH; ++place) {
+                /* place 0 .. REACH: the row begins near the stream's start, and then near the end of the first piece. */
+                bool near_end = place >= REACH;
+                size_t want = near_end ? PIECE + 9 - REACH / 2 + (place - REACH) : 9 + place, at = 9;
+                uint64_t rows_before = 0;
+                memcpy(text, "id,t,x,y\n", 9);
+                for (; at + 30 < want; at += 16, ++rows_before) memcpy(text + at, "1,a,123456,7777\n", 16);
+                size_t fill = want - at;
+                at += (size_t)sprintf(text + at, "2,");
+                memset(text + at, 'f', fill);
+                at += fill;
+                at += (size_t)sprintf(text + at, ",1,1\n3,%s,5,6\n4,z,7,8", middles[m]);
+                struct setup setup = {.map = "position_x=x,position_y=y",
+                                      .workers = 1,
+                                      .piece_bytes_max = PIECE,
+                                      .read_max = place % 3 == 0 ? 4096 : place % 3 == 1 ? want + 3 : SIZE_MAX};
+                assert_int_equal(load_text(text, at, setup, rows, PIECE, &row_count, &error), LUM_OK);
+                assert_int_equal(row_count, rows_before + 3);
+                assert_int_equal(rows[rows_before + 1].id, 3);
+                assert_int_equal(rows[rows_before + 1].position_x, 5);
+                assert_int_equal(rows[rows_before + 1].position_y, 6);
+                assert_int_equal(rows[rows_before + 2].id, 4);
+                assert_int_equal(rows[rows_before + 2].position_y, 8);
+            }
+        }
+    }
+    lum__text_kernel_force(NULL);
 }
 
 static void a_bad_row_is_placed_exactly(void **state)
@@ -449,6 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_workers_give_the_same_rows),  cmocka_unit_test(a_stream_may_be_split_anywhere),
+        cmocka_unit_test(what_is_two_bytes_long_may_be_split_anywhere),
         cmocka_unit_test(a_bad_row_is_placed_exactly),     cmocka_unit_test(lines_stay_right_where_bytes_limit_the_pieces),
         cmocka_unit_test(every_kind_of_bad_row_says_why),
         cmocka_unit_test(streams_without_rows_are_legal),  cmocka_unit_test(what_is_not_csv_is_told_at_once),

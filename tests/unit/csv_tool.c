@@ -1,46 +1,46 @@
 /* Shows what the CSV reader and the number parser make of an input, for csv_python_test.py to compare with Python.
  *
- *   csv_tool fields FILE [DELIMITER]    every field of every row: a row a line, fields as hex with commas between; the
- * scanner's row count, line count and row ends are checked against the cursor's on the way csv_tool rows FILE WORKERS
- * ROWS_MAX READ_MAX MAP...   the rows of a csv_source, as CSV with all fields, in piece order csv_tool numbers lines
- * "kind scale round text" from stdin -> "ok value" or "error number" */
-#include <errno.h>
+ *   csv_tool fields < TEXTS        every field of every row: a row a line, fields as hex with commas between; the
+ *                                  scanners' row counts, line counts and row ends are checked against the cursor's on
+ *                                  the way
+ *   csv_tool load WORKERS ROWS_MAX READ_MAX MAP... < TEXTS
+ *                                  the rows that a csv source gives to so many workers, and those it refuses
+ *   csv_tool numbers               lines "kind scale round text" from stdin -> "ok value" or "error number"
+ *
+ * TEXTS: for each text a byte with the delimiter, its length in 8 bytes, the text. Each text's answer ends with "end". */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/status.h"
 #include "formats/csv.h"
 #include "formats/csv_cursor.h"
 #include "formats/csv_source.h"
 #include "formats/number.h"
+#include "formats/text_kernel.h"
+#include "support/source_load.h"
 
-static uint8_t *read_file(const char *path, size_t *bytes)
+/* The next text of stdin, NULL at their end. Behind it lies what must not matter. */
+static uint8_t *read_text(char *delimiter, size_t *bytes)
 {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        perror(path);
-        exit(2);
-    }
-    size_t capacity = 1 << 16, length = 0;
-    uint8_t *data = malloc(capacity + LUM__CSV_SLACK);
-    for (size_t got; (got = fread(data + length, 1, capacity - length, file)) > 0;) {
-        length += got;
-        if (length == capacity) data = realloc(data, (capacity *= 2) + LUM__CSV_SLACK);
-    }
-    fclose(file);
-    memset(data + length, '"', LUM__CSV_SLACK); /* what lies behind the end must not matter */
-    *bytes = length;
+    uint8_t head[9];
+
+    if (fread(head, 1, sizeof head, stdin) != sizeof head) return NULL;
+    *delimiter = (char)head[0];
+    *bytes = lum__get_u64(head + 1);
+    uint8_t *data = malloc(*bytes + LUM__TEXT_SLACK);
+    if (fread(data, 1, *bytes, stdin) != *bytes) exit(2);
+    memset(data + *bytes, '"', LUM__TEXT_SLACK);
     return data;
 }
 
 /* Scans in steps of every size up to 70 bytes: state must carry over any split. Rows and ends must be the same each
- * time. */
+ * time, at every instruction level. Long texts: some steps. */
 static int check_scanner(const uint8_t *data, size_t bytes, char delimiter, uint64_t rows, uint64_t lines)
 {
-    for (size_t step = 1; step <= 70; ++step) {
+    for (size_t step = bytes < 10000 ? 1 : 61; step <= 70; step += 1) {
         struct lum__row_scanner scanner = {.delimiter = delimiter};
         for (size_t at = 0; at < bytes;) {
             size_t length = bytes - at < step ? bytes - at : step;
@@ -56,12 +56,35 @@ static int check_scanner(const uint8_t *data, size_t bytes, char delimiter, uint
     return 0;
 }
 
-static int show_fields(const char *path, char delimiter)
+static int check_scanners(const uint8_t *data, size_t bytes, char delimiter, uint64_t rows)
+{
+    uint64_t lines = 0;
+
+    for (size_t i = 0; i < bytes; ++i) lines += data[i] == '\r' || (data[i] == '\n' && (i == 0 || data[i - 1] != '\r'));
+    for (enum lum__simd level = LUM__SIMD_BASELINE; level < LUM__SIMD_COUNT; ++level) {
+        if (lum__text_kernel_of(level) == NULL) continue;
+        lum__text_kernel_force(lum__text_kernel_of(level));
+        if (check_scanner(data, bytes, delimiter, rows, lines) != 0) return 1;
+        if (lum__count_lines(data, bytes, false) != lines) return fprintf(stderr, "lines are counted wrongly\n"), 1;
+    }
+    lum__text_kernel_force(NULL);
+    return 0;
+}
+
+static void put_hex(const char *text, size_t length)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < length; ++i) {
+        putchar_unlocked(digits[(uint8_t)text[i] >> 4]);
+        putchar_unlocked(digits[(uint8_t)text[i] & 15]);
+    }
+}
+
+static int show_fields(const uint8_t *data, size_t bytes, char delimiter)
 {
     struct lum__csv_cursor cursor;
     struct lum__csv_field field = {0};
-    size_t bytes;
-    uint8_t *data = read_file(path, &bytes);
     char *text = malloc(bytes + 1);
     uint64_t rows = 0;
     enum lum__csv_error error = LUM__CSV_OK;
@@ -75,14 +98,13 @@ static int show_fields(const char *path, char delimiter)
             lum__csv_next_field(&cursor, &field);
             size_t length = lum__csv_unescape(&field, text);
             fputs(separator, stdout);
-            for (size_t i = 0; i < length; ++i) printf("%02x", (unsigned char)text[i]);
+            put_hex(text, length);
             if (field.error != LUM__CSV_OK && error == LUM__CSV_OK) error = field.error;
             separator = ",";
         } while (!field.row_ended);
         putchar('\n');
-        /* The scanner, stopped after the same row, must stand where the cursor stands. */
-        size_t used = lum__csv_scan(&scanner, data + scanner.offset, bytes - scanner.offset, rows);
-        (void)used;
+        /* The scanner, stopped after the same row, must stand where the cursor stands, whatever is wrong in the row. */
+        (void)lum__csv_scan(&scanner, data + scanner.offset, bytes - scanner.offset, rows);
         if (scanner.rows + scanner.in_row != rows || data + scanner.offset != cursor.at) {
             fprintf(stderr, "row %" PRIu64 ": the scanner is at %" PRIu64 ", the cursor at %zu\n", rows, scanner.offset,
                     (size_t)(cursor.at - data));
@@ -90,119 +112,96 @@ static int show_fields(const char *path, char delimiter)
         }
     }
     if (error != LUM__CSV_OK) printf("error %d\n", (int)error);
-    int failed = check_scanner(data, bytes, delimiter, rows, lum__count_lines(data, bytes, false));
+    puts("end");
     free(text);
-    free(data);
+    return check_scanners(data, bytes, delimiter, rows);
+}
+
+static int show_all_fields(void)
+{
+    uint8_t *data;
+    size_t bytes;
+    char delimiter;
+    int failed = 0;
+
+    while (failed == 0 && (data = read_text(&delimiter, &bytes)) != NULL) {
+        failed = show_fields(data, bytes, delimiter);
+        free(data);
+    }
     return failed;
 }
 
-/* ------------------------------------------------------------------------------------------------ csv_source rows */
+/* ------------------------------------------------------------------------------------------------------ csv sources */
 
-struct memory_stream {
-    const uint8_t *data;
-    size_t bytes, at, read_max;
-};
-
-static lum_status read_memory(void *context, uint8_t *to, size_t bytes_max, size_t *bytes)
+static int compare_ids(const void *a, const void *b)
 {
-    struct memory_stream *from = context;
-    size_t length = from->bytes - from->at;
-    if (length > bytes_max) length = bytes_max;
-    if (length > from->read_max) length = from->read_max;
-    memcpy(to, from->data + from->at, length);
-    from->at += length;
-    *bytes = length;
-    return LUM_OK;
+    uint64_t left = ((const lum_t *)a)->id, right = ((const lum_t *)b)->id;
+    return (left > right) - (left < right);
 }
 
-/* What this program holds while it may give up at any row: globals, so that a leak checker only sees leaks of the
- * library. */
-static struct memory_stream stream;
-static lum_piece *pieces;
-static lum_t **rows;
-static uint8_t *out;
-
-static int complain(struct lum__row_source *csv)
+static void show_load(struct source_load *load)
 {
-    const struct lum__error *error = lum__error_last();
-    printf("error line %" PRIu64 " offset %" PRId64 ": %s [%s]\n", error->line, (int64_t)error->offset, error->message,
-           error->remedy);
-    if (csv != NULL) csv->close(csv);
-    return 0;
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i < load->row_count; ++i)
+        if (load->filled[i]) load->rows[count++] = load->rows[i];
+    qsort(load->rows, count, sizeof load->rows[0], compare_ids);
+    sort_rejects(load);
+    for (uint64_t i = 0; i < count; ++i) {
+        const lum_t *row = &load->rows[i];
+        printf("row %" PRIu64 " %d %d %" PRIu64 " %" PRIu64 "\n", row->id, row->position_x, row->position_y,
+               row->timestamp, row->memory_address);
+    }
+    for (uint64_t i = 0; i < load->reject_count; ++i) {
+        const struct lum__rejected_row *row = &load->rejects[i].row;
+        printf("bad %" PRIu64 " %s %" PRIu64 " %" PRIu64 "\n", row->row, row->code, row->line, row->offset);
+    }
+    if (load->status != LUM_OK) printf("error %s\n", load->error.message);
 }
 
-/* One thread plays all workers: pieces are opened ahead for all, then filled in the opposite order. Output in source
- * order. */
-static int show_rows(const char *path, uint32_t workers, uint64_t rows_max, size_t read_max, int map_count, char **maps)
+static int show_loads(uint32_t workers, uint64_t rows_max, size_t read_max, int map_count, char **maps)
 {
-    static const enum lum__field fields[] = {LUM__FIELD_ID,
-                                             LUM__FIELD_PRESENCE,
-                                             LUM__FIELD_POSITION_X,
-                                             LUM__FIELD_POSITION_Y,
-                                             LUM__FIELD_STRUCTURE_TYPE,
-                                             LUM__FIELD_TIMESTAMP,
-                                             LUM__FIELD_MEMORY_ADDRESS,
-                                             LUM__FIELD_IS_DESTROYED};
     struct lum__mapping mapping = LUM__MAPPING_INIT;
-    struct lum__row_options options = {0};
-    struct lum__row_source *csv = NULL;
+    uint8_t *data;
+    size_t bytes;
+    char delimiter;
+    bool round = false;
 
-    stream.read_max = read_max;
-    stream.data = read_file(path, &stream.bytes);
-    options.mapping = &mapping;
     for (int i = 0; i < map_count; ++i) {
-        if (strcmp(maps[i], "--no-header") == 0)
-            options.no_header = true;
-        else if (strcmp(maps[i], "--round") == 0)
-            options.round = true;
+        if (strcmp(maps[i], "--round") == 0)
+            round = true;
         else if (lum__mapping_add(&mapping, maps[i]) != LUM_OK)
-            return lum__mapping_destroy(&mapping), complain(NULL);
+            return 2;
     }
-    const struct lum__input_bytes input = {.name = path, .read = read_memory, .read_context = &stream, .fd = -1};
-    lum_status opened = lum__csv_open(&input, &options, &csv);
+    while ((data = read_text(&delimiter, &bytes)) != NULL) {
+        struct text_stream stream = {(const char *)data, bytes, 0, read_max, 0};
+        const struct lum__input_bytes input = text_stream_bytes("rows.csv", &stream);
+        struct source_load load = {.rows_max = rows_max, .row_limit = bytes / 2 + 1};
+        struct lum__row_source *csv;
+        prepare_rejects(&load, load.row_limit);
+        load.rows = malloc(load.row_limit * sizeof load.rows[0]);
+        load.filled = calloc(load.row_limit, 1);
+        const struct lum__row_options options = {.mapping = &mapping,
+                                                 .delimiter = delimiter,
+                                                 .no_header = true,
+                                                 .round = round,
+                                                 .rejects = &load.sink,
+                                                 .piece_bytes_max = bytes < 1 << 20 ? 65536 : 0};
+        if (lum__csv_open(&input, &options, &csv) == LUM_OK) {
+            run_source_workers(&load, &csv->source, workers);
+            show_load(&load);
+            csv->close(csv);
+        } else {
+            printf("error %s\n", lum__error_last()->message);
+        }
+        puts("end");
+        free_rejects(&load);
+        free(load.rows);
+        free(load.filled);
+        free(data);
+    }
     lum__mapping_destroy(&mapping);
-    if (opened != LUM_OK) return complain(NULL);
-    const lum_source *source = &csv->source;
-    pieces = calloc(workers, sizeof *pieces);
-    rows = calloc(workers, sizeof *rows);
-    out = malloc(rows_max * LUM__CSV_ROW_BYTES_MAX);
-    uint64_t expected_row = 0;
-    bool ended = false;
-    for (uint32_t w = 0; w < workers; ++w) rows[w] = malloc(rows_max * sizeof **rows);
-    while (!ended) {
-        uint32_t opened_count = 0;
-        for (; opened_count < workers; ++opened_count) {
-            lum_status status = source->open_piece(source->context, opened_count, rows_max, &pieces[opened_count]);
-            if (status == LUM_END) {
-                ended = true;
-                break;
-            }
-            if (status != LUM_OK) return complain(csv);
-            if (pieces[opened_count].first_row != expected_row) return fprintf(stderr, "first_row is wrong\n"), 1;
-            expected_row += pieces[opened_count].row_count;
-        }
-        for (uint32_t w = opened_count; w-- > 0;) {
-            size_t got, count = 0;
-            do {
-                size_t step = rows_max - count < 7 ? rows_max - count : 7;
-                if (source->fill(source->context, w, rows[w] + count, step, &got) != LUM_OK) return complain(csv);
-                count += got;
-            } while (got > 0);
-            if (count != pieces[w].row_count) return fprintf(stderr, "row_count is wrong\n"), 1;
-        }
-        for (uint32_t w = 0; w < opened_count; ++w)
-            fwrite(out, 1, lum__csv_write_rows(out, ',', fields, 8, rows[w], pieces[w].row_count), stdout);
-    }
-    uint64_t read, rejected, bytes;
-    source->account(source->context, &read, &rejected, &bytes);
-    fprintf(stderr, "%" PRIu64 " rows, mapping %s\n", read, csv->mapping_text);
-    for (uint32_t w = 0; w < workers; ++w) free(rows[w]);
-    free(rows);
-    free(pieces);
-    free(out);
-    csv->close(csv);
-    free((void *)stream.data);
-    return read != expected_row || rejected != 0;
+    return 0;
 }
 
 /* ---------------------------------------------------------------------------------------------------- numbers */
@@ -254,10 +253,9 @@ static int show_numbers(void)
 
 int main(int argc, char **argv)
 {
-    if (argc >= 3 && strcmp(argv[1], "fields") == 0) return show_fields(argv[2], argc > 3 ? argv[3][0] : ',');
-    if (argc >= 6 && strcmp(argv[1], "rows") == 0)
-        return show_rows(argv[2], (uint32_t)atoi(argv[3]), (uint64_t)atoll(argv[4]), (size_t)atoll(argv[5]), argc - 6,
-                         argv + 6);
+    if (argc == 2 && strcmp(argv[1], "fields") == 0) return show_all_fields();
+    if (argc >= 5 && strcmp(argv[1], "load") == 0)
+        return show_loads((uint32_t)atoi(argv[2]), (uint64_t)atoll(argv[3]), (size_t)atoll(argv[4]), argc - 5, argv + 5);
     if (argc == 2 && strcmp(argv[1], "numbers") == 0) return show_numbers();
     fprintf(stderr, "see the top of csv_tool.c\n");
     return 2;
