@@ -53,6 +53,7 @@ struct lum__csv_index {
     uint32_t row_count, row_at; /* row_ends[row_at] is the next row's; none is left if they are equal */
     uint32_t position_count, position_at;
     uint32_t row_begin; /* position of the next row's first byte */
+    bool has_quotes;    /* of the rows indexed last: only for the choice of a loop */
     uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK + 16];
     uint32_t before[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of the parsed rows: their first byte - 1 */
     uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows */
