@@ -201,7 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "id=#3,timestamp=#2*1e3,memory_address=#1",
         "id=#1,position_x=#1,memory_address=#1,timestamp=#1",
         "id=#2,position_x=#2*0.5,position_y=#2*1e9,is_destroyed=#3,checksum=#4",
-        "id=#4,timestamp=#4",
+        "id=#2,presence=#1,structure_type=#1,is_destroyed=#3",
     };
     static const char *const nulls[] = {NULL, NULL, "", "NA", "0", "-1", "\\N", "5 "};
     static const struct lum__scale units[] = {{0, 0}, {1, 9}, {1, 3}, {25, -1}};
