@@ -20,7 +20,7 @@
 #include "storage/file_sim.h"
 #include "support/rows.h"
 
-enum { THREADS_MAX = 3, TRANSACTIONS_MAX = 400, ROWS_STRIDE = 100000 };
+enum { THREADS_MAX = 16, TRANSACTIONS_MAX = 400, ROWS_STRIDE = 100000 };
 
 enum fate { REFUSED, IN_DOUBT, ROLLED_BACK, COMMITTED };
 
@@ -313,7 +313,7 @@ static void make_round(struct round *round, uint64_t seed)
     uint64_t random = seed;
     memset(round, 0, sizeof *round);
     round->seed = seed;
-    round->threads = 1 + (uint32_t)pick(&random, THREADS_MAX);
+    round->threads = pick(&random, 16) == 0 ? THREADS_MAX : 1 + (uint32_t)pick(&random, 3);
     atomic_init(&round->next_number, 1);
     round->options = (lum_options)LUM_OPTIONS_INIT;
     round->options.create = true;

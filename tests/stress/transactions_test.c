@@ -178,6 +178,20 @@ static void a_backup_beside_the_writer_has_rows_that_are_not_folded(void **state
     lum_test_directory_remove(copy);
 }
 
+/* The child's part: 30 commits of 3 rows, a checkpoint in between, and no farewell. */
+static int commit_and_die(void)
+{
+    lum_receipt receipt = LUM_RECEIPT_INIT;
+    lum_store *store = open_store(false);
+    bool is_well = true;
+    for (uint64_t i = 0; i < 30; i++) {
+        is_well = is_well && put(store, i * 3, 3, true, &receipt) == LUM_OK;
+        if (i == 10) is_well = is_well && lum_checkpoint(store) == LUM_OK;
+    }
+    if (is_well) kill(getpid(), SIGKILL);
+    return 1;
+}
+
 static void readers_and_salvage_after_a_kill_have_every_acknowledged_row(void **state)
 {
     (void)state;
@@ -185,15 +199,8 @@ static void readers_and_salvage_after_a_kill_have_every_acknowledged_row(void **
     snprintf(saved, sizeof saved, "%s.saved", directory);
     pid_t child = fork();
     if (child == 0) {
-        lum_receipt receipt = LUM_RECEIPT_INIT;
-        lum_store *store = open_store(false);
-        bool is_well = true;
-        for (uint64_t i = 0; i < 30; i++) {
-            is_well = is_well && put(store, i * 3, 3, true, &receipt) == LUM_OK;
-            if (i == 10) is_well = is_well && lum_checkpoint(store) == LUM_OK;
-        }
-        if (is_well) kill(getpid(), SIGKILL);
-        _exit(1);
+        execl("/proc/self/exe", "transactions_test", "--commit-and-die", directory, (char *)NULL);
+        _exit(127);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -229,8 +236,12 @@ static int clean(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--commit-and-die") == 0) {
+        snprintf(directory, sizeof directory, "%s", argv[2]);
+        return commit_and_die();
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writers_readers_and_checkpoints_at_once, make, clean),
         cmocka_unit_test_setup_teardown(a_backup_beside_the_writer_has_rows_that_are_not_folded, make, clean),
