@@ -1,7 +1,7 @@
 /* bench/small_commits.c - THREADS threads that each commit N single LUMs and wait for each to be durable: lum, and beside it SQLite 3 and RocksDB where their
- * libraries were there when this was built. `bench/small_commits` (the script) runs them in turn on one disk.
+ * headers were there when this was built (Debian: libsqlite3-dev, librocksdb-dev). Run them in turn, each in a new directory of one disk: bench/README.md.
  *
- *   small_commits lum|sqlite|rocksdb DIRECTORY [threads] [commits a thread]
+ *   lum_small_commits lum|sqlite|rocksdb DIRECTORY [threads] [commits a thread]
  *
  * One line: engine, threads, commits, seconds, commits/s, syncs, commits/sync (0 where the engine does not tell). */
 #include <pthread.h>

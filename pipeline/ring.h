@@ -1,10 +1,9 @@
-/* pipeline/ring.h - the lock-free queue from many producers to the one sequencer: ck_ring (ConcurrencyKit, Samy Al Bahra) with
- * sleeping at both ends.
+/* pipeline/ring.h - the lock-free queue from many producers to the one sequencer, with sleeping at both ends.
  *
- * Progress: a producer takes a slot with one compare-and-swap and publishes it; a consumer never waits for a lock. As in every ring of this
- * kind, a producer that is preempted between taking and publishing its slot delays the producers behind it (ck's multi-producer commit
- * waits for its predecessors), so single pushes are not lock-free in the strict sense; no thread can be blocked while it holds something
- * that others need for longer than those few instructions. */
+ * Progress: a producer takes a position with one compare-and-swap, fails only because another one succeeded, and never waits for another one; a consumer
+ * never waits for a lock. A producer that is preempted between taking its position and filling it delays the items behind it, not their
+ * producers. (ck_ring's multi-producer enqueue spins until all earlier ones have published: with 16 committers on 2 CPUs, each waiting for its commit, one
+ * preemption cost every other thread its time slice; 32,000 commits took 3 s or more than a minute.) */
 #ifndef LUM_PIPELINE_RING_H
 #define LUM_PIPELINE_RING_H
 

@@ -18,6 +18,7 @@
 #include "recovery/verify.h"
 #include "storage/file_sim.h"
 #include "storage/segment.h"
+#include "storage/row_table.h"
 #include "support/tiny_store.h"
 
 static const lum_options options = {.struct_version = 1, .wal_segment_bytes = 65536, .data_segment_bytes_max = 262144};
@@ -522,6 +523,92 @@ static void a_commit_that_fits_no_chunks_is_refused(void **context)
     clear_bench(&bench);
 }
 
+static void append(struct bench *bench, struct lum__wal_record record)
+{
+    must(lum__wal_reserve(bench->tiny.parts.writer, 0));
+    assert_true(lum__wal_append(bench->tiny.parts.writer, &record));
+    must(lum__wal_write(bench->tiny.parts.writer));
+    must(lum__wal_sync(bench->tiny.parts.writer));
+}
+
+/* Rows in the log and a commit that says something else of them, each record intact. */
+static void rows_that_do_not_fit_their_commit_are_refused(void **context)
+{
+    (void)context;
+    uint64_t id = 77 + (2ull << 40);
+    lum_t row;
+    tiny_row(9, 1, &row);
+    struct lum__wal_record pages = {.type = LUM__WAL_PAGES, .transaction_id = id, .count = 1};
+    pages.pages.rows = &row;
+    pages.pages.row_count = 1;
+    pages.pages.digest = lum__rows_digest(0, &row, 1);
+    struct lum__wal_record chunk = {.type = LUM__WAL_CHUNK, .transaction_id = id, .count = 1};
+    chunk.chunk = (struct lum__chunk_entry){.segment = 1, .offset = 4096, .byte_count = 4096, .row_count = 1, .transaction_id = id};
+    for (int wrong = 0; wrong <= 5; wrong++) {
+        struct bench bench;
+        struct lum__wal_record commit = {.type = LUM__WAL_COMMIT, .transaction_id = id, .count = 1};
+        commit.commit.lum_count = 1;
+        commit.commit.digest = pages.pages.digest;
+        if (wrong == 1) commit.count = commit.commit.lum_count = 2;
+        if (wrong == 2) commit.commit.digest++;
+        if (wrong == 3) commit.commit.chunk_count = 1;
+        put_on_bench(&bench);
+        load(&bench, 1, true);
+        append(&bench, pages);
+        if (wrong == 4) append(&bench, pages);
+        if (wrong == 5) append(&bench, chunk);
+        append(&bench, commit);
+        die_in_peace(&bench);
+        if (wrong > 0) {
+            check_refused(&bench, 'X', 1);
+        } else { /* nothing is */
+            must(reopen(&bench));
+            const struct lum__catalogue_version *version = lum__catalogue_pin(bench.tiny.parts.catalogue);
+            assert_int_equal(version->committed_count, 2);
+            assert_int_equal(version->lum_count, 101);
+            assert_int_equal(version->unfolded_count, 0); /* recovery's checkpoint has folded it */
+            lum__catalogue_unpin(bench.tiny.parts.catalogue, version);
+            must(tiny_close(&bench.tiny));
+        }
+        clear_bench(&bench);
+    }
+}
+
+/* Rows without a commit mean nothing; with one, an older checkpoint and the log give them back when the newest is damaged. */
+static void small_transactions_survive_a_damaged_checkpoint(void **context)
+{
+    (void)context;
+    struct bench bench;
+    struct tiny_load small = {.number = 1, .chunk_count = 1, .chunk_rows = 30, .data_synced = true};
+    bool written;
+    lum_verify_report report;
+    put_on_bench(&bench);
+    load(&bench, 1, true);
+    must(tiny_checkpoint(&bench.tiny));
+    for (uint64_t i = 0; i < 3; i++) {
+        small.number = i + 1;
+        bench.loads[bench.load_count++] = small;
+        must(tiny_commit_small(&bench.tiny, &small, &written));
+    }
+    must(tiny_checkpoint(&bench.tiny)); /* folds them */
+    die_in_peace(&bench);
+    must(lum__sim_flip_bit(bench.sim, "checkpoint-3", 8 * 4200));
+    must(reopen(&bench));
+    const struct lum__catalogue_version *version = lum__catalogue_pin(bench.tiny.parts.catalogue);
+    assert_int_equal(version->committed_count, 4);
+    assert_int_equal(version->lum_count, 190);
+    assert_int_equal(version->chunk_count, 2); /* a run's again */
+    lum__catalogue_unpin(bench.tiny.parts.catalogue, version);
+    for (int i = 1; i <= 3; i++) {
+        char label[8];
+        snprintf(label, sizeof label, "t%d", i);
+        assert_non_null(lum__catalogue_find_label(bench.tiny.parts.catalogue, label));
+    }
+    must(tiny_close(&bench.tiny));
+    must(lum__verify(bench.fs, 1, NULL, NULL, &report));
+    clear_bench(&bench);
+}
+
 static void a_later_versions_record_is_not_touched(void **context)
 {
     (void)context;
@@ -791,6 +878,8 @@ int main(void)
         cmocka_unit_test(a_bad_chunk_below_the_watermark_is_refused),
         cmocka_unit_test(a_bad_unsynced_chunk_cuts_its_commit_and_all_behind),
         cmocka_unit_test(a_commit_that_fits_no_chunks_is_refused),
+        cmocka_unit_test(rows_that_do_not_fit_their_commit_are_refused),
+        cmocka_unit_test(small_transactions_survive_a_damaged_checkpoint),
         cmocka_unit_test(a_later_versions_record_is_not_touched),
         cmocka_unit_test(attempts_are_counted_before_they_are_made),
         cmocka_unit_test(a_full_disk_costs_no_attempt),

@@ -11,9 +11,8 @@
 
 #include "pipeline/ring.h"
 
-/* In all, however many producers: where there are more threads than CPUs, ck's producers spin for one that was preempted between its two steps,
- * and a push may cost a time slice. */
-enum { ITEMS = 8000 };
+/* In all, however many producers. */
+enum { ITEMS = 80000 };
 
 struct item {
     uint32_t producer;
