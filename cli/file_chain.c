@@ -172,11 +172,12 @@ static lum_status fill(void *context, uint32_t worker, lum_t *rows, size_t rows_
     return status == LUM_OK ? tell_if_over(chain, worker, *row_count) : status;
 }
 
-/* Offered where the only file's reader offers it. */
 static lum_status fill_columns(void *context, uint32_t worker, size_t rows_max, lum_columns *columns, size_t *row_count)
 {
     struct lum__file_chain *chain = context;
     const lum_source *source = &chain->workers[worker].file->reader->source;
+    *row_count = 0;
+    if (!source->fill_columns) return LUM_END; /* rows of this file come by fill() */
     lum_status status = source->fill_columns(source->context, worker, rows_max, columns, row_count);
     return status == LUM_OK ? tell_if_over(chain, worker, *row_count) : status;
 }
@@ -221,7 +222,7 @@ static void describe_source(struct lum__file_chain *chain)
     /* has_checksums stays false: readers compare checksums themselves, since a file with and one without may follow each other */
     chain->source.open_piece = open_piece;
     chain->source.fill = fill;
-    if (chain->file_count == 1 && chain->files[0].reader->source.fill_columns) chain->source.fill_columns = fill_columns;
+    chain->source.fill_columns = fill_columns;
     chain->source.account = account;
 }
 

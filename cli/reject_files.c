@@ -117,8 +117,10 @@ int lum__reject_files_open(struct lum__reject_files *files, const char *path, co
 static size_t find_shape(const uint8_t *header, size_t header_bytes)
 {
     static const char before[] = "'shape': (";
-    const uint8_t *at = memmem(header, header_bytes, before, sizeof before - 1);
-    return at ? (size_t)(at - header) + sizeof before - 1 : 0;
+    size_t found = 0; /* the last one: names of columns stand in front of it */
+    for (size_t at = 0; at + sizeof before - 1 <= header_bytes; at++)
+        if (memcmp(header + at, before, sizeof before - 1) == 0) found = at + sizeof before - 1;
+    return found;
 }
 
 bool lum__reject_files_set_header(struct lum__reject_files *files, const struct lum__row_source *reader)

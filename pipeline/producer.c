@@ -174,14 +174,16 @@ static lum_status add_page(struct lum__producer *producer, struct lum__chunk_bui
     const lum_source *source = producer->source;
     struct lum__page_summary summary = {0};
     size_t page_rows = rows_max < LUM__PAGE_ROWS_MAX ? (size_t)rows_max : LUM__PAGE_ROWS_MAX;
-    lum_status status;
+    lum_status status = LUM_END; /* this piece has no columns */
     if (source->fill_columns != NULL) {
         lum_columns columns = {0};
-        LUM_TRY(source->fill_columns(source->context, producer->worker, page_rows, &columns, row_count));
+        status = source->fill_columns(source->context, producer->worker, page_rows, &columns, row_count);
+        if (status != LUM_END || source->fill == NULL) LUM_TRY(status);
         LUM_ASSERT(*row_count <= page_rows);
-        if (*row_count == 0) return LUM_OK;
-        status = lum__chunk_add_columns(builder, &columns, (uint32_t)*row_count, &summary);
-    } else {
+        if (status == LUM_OK && *row_count == 0) return LUM_OK;
+        if (status == LUM_OK) status = lum__chunk_add_columns(builder, &columns, (uint32_t)*row_count, &summary);
+    }
+    if (status == LUM_END) {
         LUM_TRY(fill_page(producer, page_rows, row_count));
         if (*row_count == 0) return LUM_OK;
         status = lum__chunk_add_rows(builder, producer->rows, (uint32_t)*row_count, source->has_checksums, &summary);

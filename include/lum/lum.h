@@ -270,7 +270,8 @@ typedef struct lum_source {
     lum_status (*open_piece)(void *context, uint32_t worker, uint64_t rows_max, lum_piece *out);
     /* Fills up to rows_max (a page's worth) of the worker's piece. An error (LUM_ERR_INPUT with lum_source_fail()) ends the load. */
     lum_status (*fill)(void *context, uint32_t worker, lum_t *rows, size_t rows_max, size_t *row_count);
-    /* Instead of fill, NULL if not offered: columns lent until the worker's next call. */
+    /* Instead of fill, NULL if not offered: columns lent until the worker's next call. Where fill is offered too, LUM_END answers that the rows of
+     * the worker's piece come by fill (a chain of files of different formats). */
     lum_status (*fill_columns)(void *context, uint32_t worker, size_t rows_max, lum_columns *columns, size_t *row_count);
     /* May be NULL. Fills in what only the source knows: rows_read, rows_rejected, bytes_read of the report. Any time, any thread. */
     void (*account)(void *context, uint64_t *rows_read, uint64_t *rows_rejected, uint64_t *bytes_read);

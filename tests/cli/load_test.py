@@ -2,6 +2,7 @@
 """Proves `lum load` and the commands that read: real data comes back exactly (compared by Python), several files are one load, accounts add
 up, events are told in order, ranges select, JSON has its names."""
 import csv
+import gzip
 import io
 import json
 import os
@@ -117,6 +118,25 @@ def test_stdin_and_delimiters():
     result = lum("load", "in.lum", "-", "--events", "-", "--json", stdin=b"id\n1\n2\n3\n")
     check(json.loads(result.out)["rows_committed"] == 3, "events on stdout")
     check(json.loads(result.err.strip().splitlines()[-1])["rows_loaded"] == 3, "then the JSON is on stderr")
+
+
+def test_large_inputs_packed_plain_and_piped_are_one_load():
+    """60 MB packed, 20 MB plain and 20 MB through a pipe, one behind the other, on several workers."""
+    ends = (0, 1500000, 2000000, 2500000)
+    texts = ["id,timestamp,position_x\n" + "".join(f"{i},17000000000000{i:07},{i % 1000000}\n" for i in range(a, b)) for a, b in zip(ends, ends[1:])]
+    check(len(texts[0]) > 55e6, "the packed one is small", len(texts[0]))
+    with gzip.open("large.csv.gz", "wb", 1) as file:
+        file.write(texts[0].encode())
+    with open("large.csv", "w", encoding="ascii") as file:
+        file.write(texts[1])
+    result = lum("load", "large.lum", "large.csv.gz", "large.csv", "-", "--threads", "4", "--commit-every", "250K", "--events", "large.events",
+                 "--json", stdin=texts[2].encode()).json
+    check(result["rows_loaded"] == ends[-1] and result["commits"] == 10 and result["bytes_read"] > 95e6, result)
+    out = lum("scan", "large.lum", "--columns", "id,timestamp,position_x").out
+    check(out == (texts[0] + texts[1].partition("\n")[2] + texts[2].partition("\n")[2]).encode(), "rows or their order")
+    with open("large.events", encoding="utf-8") as file:
+        last = [json.loads(line) for line in file][-1]
+    check((last["file"], last["rows_committed"]) == ("-", 500000), last)
 
 
 run_tests(globals())
