@@ -221,6 +221,73 @@ def test_all_rows_bad():
         check(read(f"all{threads}.csv") == read("all.csv"), "not the input")
 
 
+def test_the_other_formats_make_files_that_load():
+    """ndjson, npy and raw: what is refused is a file of the same format, refused again as it is and loaded once it is put right."""
+    lum("load", "source", "good.csv")
+    bad = sorted(random.Random(5).sample(range(ROWS), 500))
+    for name in ("ndjson", "npy", "raw"):
+        columns = {"ndjson": ["--columns", "id,presence"], "npy": ["--columns", "all"], "raw": []}[name]
+        lum("scan", "source", "--format", name, *columns, "-o", f"whole.{name}")
+        with open(f"whole.{name}", "rb") as file:
+            data = bytearray(file.read())
+        if name == "ndjson":
+            lines = data.splitlines(keepends=True)
+            for i in bad:
+                lines[i] = lines[i].replace(b'"presence":', b'"presence":7')
+            records, data = [lines[i] for i in bad], b"".join(lines)
+        else:
+            begin = len(data) - 40 * ROWS
+            check(begin % 64 == 0, name, "of another size", len(data))
+            for i in bad:
+                data[begin + 40 * i + 38] = 9  # is_destroyed
+            records = [bytes(data[begin + 40 * i:begin + 40 * i + 40]) for i in bad]
+        with open(f"some.{name}", "wb") as file:
+            file.write(data)
+        for threads in (1, 8):
+            store, rejects = f"{name}{threads}", f"rejects{threads}.{name}"
+            report = lum("load", store, f"some.{name}", "--on-error", f"reject={rejects}", "--threads", threads, "--chunk-lums", "4096", "--commit-every",
+                         "50K", "--json").json
+            account(report)
+            check(report["rows_rejected"] == len(bad) == report["reject_file_rows"] and report["rows_loaded"] == ROWS - len(bad), report)
+            with open(rejects, "rb") as file:
+                kept = file.read()
+            check(kept.endswith(b"".join(records)), name, "not the bytes of the refused rows")
+            check(name == "npy" or kept == b"".join(records), name, "something in front of the rows")
+            check(name != "npy" or (f"'shape': ({len(bad)},)".encode() in kept and (len(kept) - 40 * len(bad)) % 64 == 0), kept[:300])
+            told = list(csv.DictReader(open(f"{rejects}.errors.csv", newline="", encoding="utf-8")))
+            check([int(e["row"]) for e in told] == [i + 1 for i in bad], name, "rows of the errors file")
+            check([e["line"] for e in told] == ([str(i + 1) for i in bad] if name == "ndjson" else [""] * len(bad)), name, "lines")
+            report = lum("load", "none", rejects, "--on-error", f"reject=again.{name}", "--json").json
+            check(report["rows_loaded"] == 0 and report["rows_rejected"] == len(bad), report)
+            with open(f"again.{name}", "rb") as file:
+                check(file.read() == kept, name, "a reject file of a reject file")
+            os.unlink(f"again.{name}")
+            os.unlink(f"again.{name}.errors.csv")
+            mended = kept.replace(b'"presence":7', b'"presence":') if name == "ndjson" else mend(kept, len(bad))
+            with open(rejects, "wb") as file:
+                file.write(mended)
+            lum("load", store, rejects)
+            if threads == 1:
+                lum("load", f"all-{name}", f"whole.{name}")
+            check(sorted_scan(store) == sorted_scan(f"all-{name}"), name, "the set is not complete")
+
+
+def mend(kept, count):
+    """The refused records with is_destroyed back at 0: their checksums are right again."""
+    data = bytearray(kept)
+    for i in range(count):
+        data[len(data) - 40 * count + 40 * i + 38] = 0
+    return bytes(data)
+
+
+def test_formats_may_be_mixed_but_not_in_one_reject_file():
+    lum("load", "mixed", "whole.npy", "whole.ndjson", "whole.raw", "good.csv", "--threads", "4", "--on-error", "skip", "--chunk-lums", "8192")
+    rows = lum("scan", "mixed", "--columns", "id").out.splitlines()[1:]
+    check([int(r) for r in rows] == list(range(ROWS)) * 4, "rows or their order")
+    result = lum("load", "mixed2", "whole.npy", "good.csv", "--on-error", "reject=mixed.csv", expect=6)
+    check("good.csv" in result.err and "not that of whole.npy" in result.err, result.err)
+
+
 def test_a_full_disk_fails_the_load_and_loses_nothing():
     if os.geteuid() != 0:
         print("    left out: needs root to mount")
