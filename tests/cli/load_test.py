@@ -123,7 +123,7 @@ def test_stdin_and_delimiters():
 def test_large_inputs_packed_plain_and_piped_are_one_load():
     """60 MB packed, 20 MB plain and 20 MB through a pipe, one behind the other, on several workers."""
     ends = (0, 1700000, 2200000, 2700000)
-    texts = ["id,timestamp,position_x\n" + "".join(f"{i},17000000000000{i:07},{i % 1000000}\n" for i in range(a, b)) for a, b in zip(ends, ends[1:])]
+    texts = ["id,timestamp,position_x\n" + "".join(f"{i},170000000000{i:07},{i % 1000000}\n" for i in range(a, b)) for a, b in zip(ends, ends[1:])]
     check(len(texts[0]) > 55e6, "the packed one is small", len(texts[0]))
     with gzip.open("large.csv.gz", "wb", 1) as file:
         file.write(texts[0].encode())
@@ -131,7 +131,7 @@ def test_large_inputs_packed_plain_and_piped_are_one_load():
         file.write(texts[1])
     result = lum("load", "large.lum", "large.csv.gz", "large.csv", "-", "--threads", "4", "--commit-every", "250K", "--events", "large.events",
                  "--json", stdin=texts[2].encode()).json
-    check(result["rows_loaded"] == ends[-1] and result["commits"] == 11 and result["bytes_read"] > 95e6, result)
+    check(result["rows_loaded"] == ends[-1] and result["commits"] == 11 and result["bytes_read"] > 90e6, result)
     out = lum("scan", "large.lum", "--columns", "id,timestamp,position_x").out
     check(out == (texts[0] + texts[1].partition("\n")[2] + texts[2].partition("\n")[2]).encode(), "rows or their order")
     with open("large.events", encoding="utf-8") as file:
