@@ -53,18 +53,17 @@ static void write_json(struct lum__json *json, const lum_backup_report *report)
 
 static void tell(const char *path, const char *destination, const lum_backup_report *report)
 {
-    const char *seconds = lum__human_seconds(report->elapsed_ns);
+    const char *seconds = lum__human_seconds(report->elapsed_ns), *copied = lum__human_bytes(report->bytes_copied),
+               *shared = lum__human_bytes(report->bytes_shared);
     if (report->is_raw) {
-        printf("%s: %s files as they are, %s copied, %s shared, in %s to %s\n", path,
-               lum__human_count(report->file_count), lum__human_bytes(report->bytes_copied),
-               lum__human_bytes(report->bytes_shared), seconds, destination);
+        lum__message_note("%s: %s as they are, %s copied, %s shared, in %s to %s", path,
+                          lum__human_number_of(report->file_count, "file"), copied, shared, seconds, destination);
         return;
     }
-    printf(
-        "%s: %s rows in %s transactions up to sequence %s, %s copied, %s shared, read back and intact, in %s to %s\n",
-        path, lum__human_count(report->lum_count), lum__human_count(report->transaction_count),
-        lum__human_count(report->last_sequence), lum__human_bytes(report->bytes_copied),
-        lum__human_bytes(report->bytes_shared), seconds, destination);
+    lum__message_note("%s: %s in %s up to sequence %s, %s copied, %s shared, read back and intact, in %s to %s", path,
+                      lum__human_number_of(report->lum_count, "row"),
+                      lum__human_number_of(report->transaction_count, "transaction"),
+                      lum__human_count(report->last_sequence), copied, shared, seconds, destination);
 }
 
 /* Bytes that the disk would not give are damage, in the copy as in the store. */
@@ -99,7 +98,7 @@ static int run(const struct lum__arguments *arguments)
     else if (status != LUM_OK)
         exit_code = lum__message_store(status, path);
     write_json(&result.json, &report);
-    if (!arguments->json && !arguments->quiet && status == LUM_OK) tell(path, destination, &report);
+    if (status == LUM_OK) tell(path, destination, &report);
     return lum__result_end(&result, exit_code);
 }
 

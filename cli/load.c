@@ -282,6 +282,9 @@ static int load_into_store(struct load *load, lum_load_report *report)
 static int read_options(const struct lum__arguments *arguments, struct lum__mapping *mapping, struct lum__row_options *rows)
 {
     int exit_code = check_on_error(arguments);
+    enum { LABEL_BYTES_MAX = 255 }; /* lum.h; asked before a store is made */
+    if (arguments->label && strlen(arguments->label) > LABEL_BYTES_MAX)
+        return lum__message_usage(NULL, "--label: %zu bytes are more than %d", strlen(arguments->label), LABEL_BYTES_MAX);
     if (exit_code == 0) exit_code = choose_delimiter(arguments, &rows->delimiter);
     if (exit_code == 0) exit_code = parse_maps(arguments, mapping);
     rows->mapping = mapping;

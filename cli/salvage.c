@@ -124,12 +124,13 @@ static void write_json(struct lum__json *json, const lum_salvage_report *report)
 static void tell(const struct lum__arguments *arguments, const lum_salvage_report *report)
 {
     if (report->orphan_chunks > 0)
-        printf("%s: %s rows in %s chunks that nothing says were committed\n", arguments->orphans,
-               lum__human_count(report->orphan_lums), lum__human_count(report->orphan_chunks));
-    printf("%s: %s rows of %s whole and %s damaged transactions saved in %s to %s\n", arguments->positional[0],
-           lum__human_count(report->lums_saved), lum__human_count(report->transactions_whole),
-           lum__human_count(report->transactions_damaged), lum__human_seconds(report->elapsed_ns),
-           arguments->positional[1]);
+        lum__message_note("%s: %s in %s that nothing says were committed", arguments->orphans,
+                          lum__human_number_of(report->orphan_lums, "row"),
+                          lum__human_number_of(report->orphan_chunks, "chunk"));
+    lum__message_note("%s: %s of %s whole and %s damaged transactions saved in %s to %s", arguments->positional[0],
+                      lum__human_number_of(report->lums_saved, "row"), lum__human_count(report->transactions_whole),
+                      lum__human_count(report->transactions_damaged), lum__human_seconds(report->elapsed_ns),
+                      arguments->positional[1]);
 }
 
 static int run(const struct lum__arguments *arguments)
@@ -160,7 +161,7 @@ static int run(const struct lum__arguments *arguments)
     else if (status != LUM_OK)
         exit_code = lum__message_store(status, status == LUM_ERR_EXISTS || status == LUM_ERR_NO_SPACE ? NULL : path);
     write_json(&result.json, &report);
-    if (!arguments->json && !arguments->quiet && is_saved) tell(arguments, &report);
+    if (is_saved) tell(arguments, &report);
     return lum__result_end(&result, exit_code);
 }
 

@@ -47,7 +47,7 @@ VARYING = [
     (r"\d[\d,]* bytes\b", "<n> bytes"),
     (r"\b\d[\d.e-]* s\b", "<time>"),
     (r"\b\d+(\.\d+)? %", "<n> %"),
-    (r"\bsequence [\d,]+", "sequence <n>"),
+    (r"\bsequence \d+(,\d{3})*", "sequence <n>"),
     (r"\b\d+ log records?", "<n> log records"),
     (r"last checkpoint +sequence.*", "last checkpoint <n>"),
     (r"log records replayed .*", "log records replayed <n>"),
