@@ -18,7 +18,7 @@ static const char *remedy(lum_status status)
     case LUM_ERR_BUSY: return "wait for the other process, or stop it";
     case LUM_ERR_NEEDS_PERSON: return "run lum recover --dry-run and lum verify to see what was found; reading what is intact still works";
     case LUM_ERR_NEEDS_RECOVERY: return "run lum recover, or open the store for writing";
-    case LUM_ERR_NOT_FOUND: return "check the path: lum load and lum stress make stores, nothing else does";
+    case LUM_ERR_NOT_FOUND: return "check the path; lum load makes a store that is not there";
     case LUM_ERR_INPUT: return "correct the input and load it again: nothing of this load was kept but what was committed";
     case LUM_IN_DOUBT: return "open the store again and look whether the transaction is there";
     default: return "";

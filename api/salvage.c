@@ -145,9 +145,9 @@ static lum_status judge(const struct job *job)
 {
     const lum_salvage_report *report = job->report;
     if (report->loss_count == 0 && report->transactions_damaged == 0) return LUM_OK;
-    lum__fail(LUM_ERR_CORRUPT, "%llu rows were saved; %s%llu rows in %llu places are lost", (unsigned long long)report->lums_saved,
+    lum__fail(LUM_ERR_CORRUPT, "%llu rows were saved; %s%llu rows in %llu place%s are lost", (unsigned long long)report->lums_saved,
               report->is_lost_count_exact ? "" : "at least ", (unsigned long long)report->lums_lost,
-              (unsigned long long)report->loss_count);
+              (unsigned long long)report->loss_count, report->loss_count == 1 ? "" : "s");
     lum__error_set_remedy("restore what is lost from a backup; keep the damaged store until that is done");
     return LUM_ERR_CORRUPT;
 }

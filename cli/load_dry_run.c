@@ -297,7 +297,7 @@ static int judge(const struct dry_run *run, bool reads_on)
         if (sample->bad_count == 0) continue;
         return lum__message_refuse(LUM__EXIT_INPUT, "ERR_INPUT", sample->path,
                                    reads_on ? "correct the input, or allow more with --max-errors" : "correct the input, or go on over bad rows with --on-error skip or --on-error reject=FILE",
-                                   "the load would be refused: the sample has %s bad rows, the first in %s", lum__human_count(run->bad_rows), sample->path);
+                                   "the load would be refused: the sample has %s, the first in %s", lum__human_number_of(run->bad_rows, "bad row"), sample->path);
     }
     return 0;
 }
