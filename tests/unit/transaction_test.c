@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 /* cmocka needs some of the above */
 #include <cmocka.h>
@@ -494,6 +495,93 @@ static void a_commit_whose_log_write_or_sync_fails_is_in_doubt(void **state)
     }
 }
 
+/* Rows of a transaction that is too large for the log, so that chunks of it are on disk and in the sequencer's hands. */
+static lum_txn *begin_large(lum_store *store, uint64_t first)
+{
+    lum_txn *txn = NULL;
+    assert_int_equal(lum_txn_begin(store, NULL, &txn), LUM_OK);
+    for (uint64_t i = 0; i < 20000; i++) {
+        lum_t row;
+        lum_test_row(first + i, &row);
+        assert_int_equal(lum_txn_append(txn, &row, 1), LUM_OK);
+    }
+    return txn;
+}
+
+/* Sum of segment * 2^32 + offset over the chunks: where they lie. */
+static uint64_t places_of(lum_store *store)
+{
+    const struct lum__catalogue_version *version = lum__catalogue_pin(store->catalogue);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < version->chunk_count; i++) sum += (version->chunks[i].segment << 32) + version->chunks[i].offset;
+    lum__catalogue_unpin(store->catalogue, version);
+    return sum;
+}
+
+static void rolled_back_space_is_used_again(void **state)
+{
+    (void)state;
+    uint64_t places[2];
+    for (int rolls_back = 0; rolls_back < 2; rolls_back++) {
+        struct world world;
+        begin_world(&world);
+        for (int i = 0; i < 3 * rolls_back; i++) { /* of other rows: nothing of them may come back */
+            assert_int_equal(lum_txn_rollback(begin_large(world.store, 500000)), LUM_OK);
+            if (i == 1) assert_int_equal(lum_checkpoint(world.store), LUM_OK);
+        }
+        lum_txn *open = rolls_back ? begin_large(world.store, 700000) : NULL; /* a checkpoint carries it */
+        if (open != NULL) assert_int_equal(lum_checkpoint(world.store), LUM_OK);
+        assert_int_equal(lum_txn_rollback(open), LUM_OK);
+        assert_int_equal(lum_txn_commit(begin_large(world.store, 0), NULL), LUM_OK);
+        places[rolls_back] = places_of(world.store);
+        assert_int_equal(rows_there(world.store), 20000);
+        lum__sim_kill(world.sim, 1);
+        (void)lum_close(world.store);
+        world.store = open_store(&world);
+        assert_int_equal(rows_there(world.store), 20000);
+        end_world(&world);
+    }
+    assert_int_equal(places[0], places[1]); /* the same places as if nothing had been there before */
+}
+
+/* The row table is full and the disk has no room for a fold: commits are refused before they are logged, and go on when there is room again. */
+static void a_full_disk_refuses_small_commits_until_there_is_room(void **state)
+{
+    (void)state;
+    struct world world;
+    begin_world(&world);
+    world.options.memory_bytes_max = 8u << 20; /* a row table of 1 MiB */
+    world.options.wal_segment_bytes = 16u << 20;
+    reopen(&world);
+    static const enum lum__sim_call calls[] = {LUM__SIM_ALLOCATE, LUM__SIM_WRITE, LUM__SIM_CREATE};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        struct lum__sim_fault fault = {.call = calls[i], .nth = 1, .os_errno = ENOSPC, .is_lasting = true, .path_prefix = "data/"};
+        lum__sim_arm(world.sim, &fault);
+    }
+    uint64_t rows = 0;
+    lum_status status = LUM_OK;
+    for (int i = 0; i < 60 && status == LUM_OK; i++) {
+        lum_txn *txn = NULL;
+        assert_int_equal(lum_txn_begin(world.store, NULL, &txn), LUM_OK);
+        for (uint64_t j = 0; j < 1000; j++) {
+            lum_t row;
+            lum_test_row(rows + j, &row);
+            assert_int_equal(lum_txn_append(txn, &row, 1), LUM_OK);
+        }
+        status = lum_txn_commit(txn, NULL);
+        if (status == LUM_OK) rows += 1000;
+    }
+    assert_int_equal(status, LUM_ERR_NO_SPACE);
+    assert_true(rows >= 20000 && rows < 30000); /* 40 bytes each */
+    assert_int_equal(rows_there(world.store), rows);
+    lum__sim_disarm(world.sim);
+    struct timespec pause = {.tv_sec = 1, .tv_nsec = 100000000}; /* a full disk is asked once a second */
+    nanosleep(&pause, NULL);
+    put(world.store, rows, 10, NULL);
+    assert_int_equal(rows_there(world.store), rows + 10);
+    end_world(&world);
+}
+
 static void misuse_is_answered(void **state)
 {
     (void)state;
@@ -555,6 +643,8 @@ int main(void)
         cmocka_unit_test(waiting_works_in_every_mode_and_times_out),
         cmocka_unit_test(a_bad_row_changes_nothing),
         cmocka_unit_test(a_commit_whose_log_write_or_sync_fails_is_in_doubt),
+        cmocka_unit_test(rolled_back_space_is_used_again),
+        cmocka_unit_test(a_full_disk_refuses_small_commits_until_there_is_room),
         cmocka_unit_test(misuse_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
