@@ -67,6 +67,17 @@ static inline char *lum__text_i64(char *out, int64_t value)
     return lum__text_u64(out + 1, 0 - (uint64_t)value);
 }
 
+/* Without a branch on the sign, which nobody could predict. */
+static inline char *lum__text_i32(char *out, int32_t value)
+{
+    uint32_t negative = value < 0, magnitude = ((uint32_t)value ^ (0 - negative)) + negative;
+    *out = '-';
+    out += negative;
+    if (magnitude < 100000000) return lum__text_up_to_eight(out, magnitude);
+    out = lum__text_up_to_eight(out, magnitude / 100000000);
+    return lum__text_eight(out, magnitude % 100000000);
+}
+
 static inline bool lum__field_is_signed(enum lum__field field)
 {
     return field == LUM__FIELD_POSITION_X || field == LUM__FIELD_POSITION_Y;
@@ -94,8 +105,11 @@ static inline uint64_t lum__field_value(const lum_t *row, enum lum__field field)
  */
 static inline char *lum__field_text(char *out, const lum_t *row, enum lum__field field)
 {
-    uint64_t value = lum__field_value(row, field);
-    return lum__field_is_signed(field) ? lum__text_i64(out, (int64_t)value) : lum__text_u64(out, value);
+    switch (field) {
+    case LUM__FIELD_POSITION_X: return lum__text_i32(out, row->position_x);
+    case LUM__FIELD_POSITION_Y: return lum__text_i32(out, row->position_y);
+    default: return lum__text_u64(out, lum__field_value(row, field));
+    }
 }
 
 #endif

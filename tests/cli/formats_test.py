@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import resource
 import struct
 import subprocess
 import sys
@@ -230,6 +231,14 @@ def test_limit_and_interruption():
     lum("scan", "city.lum", "--limit", "3", "-o", "link.csv")
     check(os.path.islink("link.csv") and os.stat("kept.csv").st_mode & 0o777 == 0o640, "mode and link")
     check(sum(1 for _ in open("kept.csv", encoding="utf-8")) == 4, "written through the link")
+    # A file that cannot be written to its end does not appear, and the one that was there stays.
+    for name, old in (("kept.csv", True), ("new.csv", False)):
+        done = subprocess.run([os.path.join(os.environ["LUM_BUILD_DIR"], "lum"), "scan", "city.lum", "-o", name],
+                              stderr=subprocess.PIPE, restore_signals=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)), check=False)
+        check(done.returncode != 0 and b"cannot write to" in done.stderr, done)
+        check(os.path.exists(name) == old, name)
+    check(sum(1 for _ in open("kept.csv", encoding="utf-8")) == 4, "the old file")
     check(not [name for name in os.listdir(".") if ".part-" in name], "a temporary file is left")
 
 

@@ -68,6 +68,16 @@ static void signed_numbers(void **state)
         size_t length = (size_t)(lum__text_i64(text, values[i]) - text);
         assert_int_equal(length, snprintf(want, sizeof want, "%" PRId64, values[i]));
         assert_memory_equal(text, want, length);
+        if (values[i] != (int32_t)values[i]) continue;
+        assert_int_equal(lum__text_i32(text, (int32_t)values[i]) - text, length);
+        assert_memory_equal(text, want, length);
+    }
+    uint64_t random = 1;
+    for (int i = 0; i < 100000; ++i) {
+        int32_t value = (int32_t)lum__splitmix64(&random) >> (lum__splitmix64(&random) % 31);
+        size_t length = (size_t)(lum__text_i32(text, value) - text);
+        assert_int_equal(length, snprintf(want, sizeof want, "%" PRId32, value));
+        assert_memory_equal(text, want, length);
     }
 }
 
