@@ -125,7 +125,7 @@ static bool is_head_right(uint64_t *block, size_t block_bytes)
 static lum_status init_lane(struct lum__spill *spill, struct lum__spill_lane *lane)
 {
     size_t count = spill->options.partition_count;
-    LUM_TRY(lum__alloc_zeroed(count, spill->options.block_bytes, (void **)&lane->blocks));
+    LUM_TRY(lum__memory_map(count * spill->options.block_bytes, (void **)&lane->blocks, &lane->mapped_bytes));
     LUM_TRY(lum__alloc_zeroed(count, sizeof *lane->used, (void **)&lane->used));
     LUM_TRY(lum__alloc_zeroed(count, sizeof *lane->heads, (void **)&lane->heads));
     for (size_t partition = 0; partition < count; partition++) lane->used[partition] = LUM__SPILL_BLOCK_HEAD_WORDS;
@@ -166,7 +166,7 @@ void lum__spill_fini(struct lum__spill *spill)
         for (uint32_t partition = 0;
              spill->options.in_memory && lane->heads != NULL && partition < spill->options.partition_count; partition++)
             free_chain(lane->heads[partition]);
-        free(lane->blocks);
+        if (lane->blocks != NULL) lum__memory_unmap(lane->blocks, lane->mapped_bytes);
         free(lane->used);
         free(lane->heads);
     }

@@ -45,9 +45,10 @@ struct lum__spill_options {
 };
 
 struct lum__spill_lane {
-    uint64_t *blocks; /* open blocks, block_words apart; values from word LUM__SPILL_BLOCK_HEAD_WORDS on */
-    uint32_t *used;   /* words of each */
-    uint64_t *heads;  /* the newest full block: offset in the file or address; 0: none */
+    uint64_t *blocks;    /* open blocks, block_words apart; values from word LUM__SPILL_BLOCK_HEAD_WORDS on */
+    size_t mapped_bytes; /* of blocks: mapped, so that they go back to the system at once */
+    uint32_t *used;      /* words of each */
+    uint64_t *heads;     /* the newest full block: offset in the file or address; 0: none */
 };
 
 struct lum__spill {
