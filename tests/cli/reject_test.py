@@ -313,6 +313,30 @@ def test_a_full_disk_fails_the_load_and_loses_nothing():
         subprocess.run(["umount", "-l", "small"], check=False)
 
 
+def interrupt_once(number):
+    """A load that gets SIGINT after its first commit; returns its exit code."""
+    names = (f"i{number}", f"i{number}.csv", f"i{number}.events")
+    with subprocess.Popen([LUM, "load", names[0], "bad.csv", "--on-error", f"reject={names[1]}", "--commit-every", "2K", "--events", names[2], "--json"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not (os.path.exists(names[2]) and os.path.getsize(names[2])):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    report = json.loads(out)
+    account(report)
+    lines = read(names[2]).splitlines()
+    committed = json.loads(lines[-1])["rows_committed"]
+    expected = "".join(e[0] for e in data.expected if e[1] <= committed)
+    check(rows_of_file(names[1], read(names[1])) == expected, "the reject file is not that of the committed rows", committed, err)
+    check(report["reject_file_rows"] == expected.count("\n") and lum("info", names[0], "--json").json["lums"] == report["rows_loaded"], report)
+    return process.returncode
+
+
+def test_an_interrupted_load_keeps_what_is_committed():
+    codes = [interrupt_once(number) for number in range(3)]
+    check(130 in codes and set(codes) <= {0, 130}, "exit codes", codes)
+
+
 def kill_at_random(number, rng, seconds):
     """One load killed; returns the rows that were told durable."""
     names = (f"k{number}", f"k{number}.csv", f"k{number}.events")

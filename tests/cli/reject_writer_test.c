@@ -1,6 +1,7 @@
 /* The writer of refused rows by itself: whatever order workers end their pieces in, the files hold the rows in source order; what is far ahead of
  * its turn is spilled, not lost and not waited for; files are cut back to what is committed; a write that fails is told and nothing behind it
  * is taken for kept. ThreadSanitizer runs this too. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -23,6 +24,25 @@
 #include "support/directory.h"
 
 static char directory[256], path[300], errors_path[320];
+
+/* Stands in front of the C library's: what was synced, and how long it was then. */
+static struct {
+    int calls, directories, fail_at; /* fail_at: call from 1; 0: none */
+    uint64_t longest;                /* of a regular file */
+} syncs;
+
+int fsync(int fd)
+{
+    struct stat info;
+    if (++syncs.calls == syncs.fail_at) {
+        errno = EIO;
+        return -1;
+    }
+    if (fstat(fd, &info) != 0) return -1;
+    if (S_ISDIR(info.st_mode)) syncs.directories++;
+    else if ((uint64_t)info.st_size > syncs.longest) syncs.longest = (uint64_t)info.st_size;
+    return 0;
+}
 
 static int make_directory(void **state)
 {
@@ -222,6 +242,55 @@ static void a_write_that_fails_is_told(void **state)
     lum__reject_writer_close(writer);
 }
 
+static void refuse_one(struct lum__reject_writer *writer, uint64_t number)
+{
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 10), LUM_OK);
+    assert_int_equal(refuse(writer, 0, number, 500), LUM_OK);
+    assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
+}
+
+/* All rows, both files and, once, their names; nothing where nothing is new. */
+static void a_commit_finds_its_rows_synced(void **state)
+{
+    (void)state;
+    struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+    memset(&syncs, 0, sizeof syncs);
+    assert_int_equal(lum__reject_writer_sync(writer, 0), LUM_OK);
+    assert_int_equal(syncs.calls, 0); /* no refused row */
+    refuse_one(writer, 1);
+    assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_OK);
+    assert_int_equal(syncs.calls, 3);
+    assert_int_equal(syncs.directories, 1);
+    assert_int_equal(syncs.longest, 5 + 500);
+    lum__reject_writer_committed(writer, 10);
+    assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_OK);
+    assert_int_equal(syncs.calls, 3);
+    refuse_one(writer, 11);
+    assert_int_equal(lum__reject_writer_sync(writer, 20), LUM_OK);
+    assert_int_equal(syncs.calls, 5);
+    assert_int_equal(syncs.longest, 5 + 2 * 500);
+    lum__reject_writer_close(writer);
+}
+
+static void a_sync_that_fails_is_told_and_never_tried_again(void **state)
+{
+    (void)state;
+    for (int fail_at = 1; fail_at <= 3; fail_at++) {
+        struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+        memset(&syncs, 0, sizeof syncs);
+        syncs.fail_at = fail_at;
+        refuse_one(writer, 1);
+        assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_ERR_IO);
+        assert_int_equal(syncs.calls, fail_at);
+        assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_ERR_IO);
+        assert_int_equal(syncs.calls, fail_at);
+        assert_int_equal(lum__reject_writer_finish(writer, false, 1), 1);
+        assert_int_not_equal(access(path, F_OK), 0);
+        lum__reject_writer_close(writer);
+    }
+    memset(&syncs, 0, sizeof syncs);
+}
+
 static void a_piece_that_is_not_over_stops_its_commit(void **state)
 {
     (void)state;
@@ -256,6 +325,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(pieces_far_ahead_are_spilled, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(any_number_of_workers_write_in_order, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_write_that_fails_is_told, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(a_commit_finds_its_rows_synced, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(a_sync_that_fails_is_told_and_never_tried_again, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_piece_that_is_not_over_stops_its_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(more_than_the_most_are_refused, make_directory, remove_directory),
     };
