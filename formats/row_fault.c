@@ -28,8 +28,6 @@ void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_
     fault->reason[fault->reason_length] = '\0';
 }
 
-void lum__fault_add(struct lum__row_fault *fault, const char *text) { lum__fault_add_bytes(fault, text, strlen(text)); }
-
 void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number)
 {
     char digits[LUM__FIELD_TEXT_BYTES_MAX + LUM__FIELD_TEXT_SLACK];

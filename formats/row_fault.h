@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "formats/mapping.h"
 #include "formats/reject.h"
@@ -22,8 +23,11 @@ struct lum__row_fault {
 /* An empty sentence. */
 void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint8_t *at, uint32_t column,
                       const char *column_name);
-void lum__fault_add(struct lum__row_fault *fault, const char *text);
 void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count);
+static inline void lum__fault_add(struct lum__row_fault *fault, const char *text)
+{
+    lum__fault_add_bytes(fault, text, strlen(text));
+}
 void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number);
 
 /* What stands in a field, short, without control bytes and without half a character at its end, in quotes. */
