@@ -20,7 +20,7 @@
 #include "base/parallel.h"
 #include "pipeline/producer.h"
 
-enum { WINDOW = 64 }; /* transactions of one load that may be open, pushed or unacknowledged at a time */
+enum { WINDOW = 256 }; /* transactions of one load that may be open, pushed or unacknowledged at a time */
 #define PROGRESS_NS 100000000u
 
 struct lum__load_transaction {

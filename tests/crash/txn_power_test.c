@@ -7,7 +7,8 @@
  *   - what is there is a prefix of commit order: no commit is missing before one that is there;
  *   - lum_txn_outcome and lum_label_outcome say just that, and info, verify and a second opening agree.
  *
- *   txn_power_test [rounds] [seed]     default 1,000 rounds; LUM_ROUNDS and LUM_SEED are stronger; replay one failure with: 1 SEED */
+ *   txn_power_test [rounds] [seed]     default 1,000 rounds; LUM_ROUNDS and LUM_SEED are stronger; replay one failure with: 1 SEED
+ *   txn_power_test steps [rounds]      one thread, always the same script, stopped at step 1, 2, 3, ...; every third time recovery at such a step too */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -342,23 +343,31 @@ static void cut(struct lum__sim *sim, uint64_t *random, bool *was_power_cut)
     }
 }
 
-static void run_round(struct round *round, uint64_t seed)
+/* Opens, is stopped at a step of that, and cut once more. */
+static void stop_recovery(struct lum__sim *sim, const struct round *round, uint64_t step, uint64_t *random, bool *was_power_cut)
+{
+    lum_store *store = NULL;
+    lum__sim_stop_at(sim, step);
+    if (open_on(sim, &round->options, &store) == LUM_OK) lum_close(store);
+    cut(sim, random, was_power_cut);
+}
+
+/* only_step 0: a random script, stopped at a random step. */
+static void run_round(struct round *round, uint64_t seed, uint64_t only_step)
 {
     uint64_t random = seed ^ 0x2545f491;
-    make_round(round, seed);
+    make_round(round, only_step > 0 ? 13 : seed);
+    if (only_step > 0) round->threads = 1;
     struct lum__sim *sim = lum__sim_create(seed);
     lum__sim_set_reorder_queue(sim, true);
     if (pick(&random, 8) == 0) lum__sim_set_direct(sim, false);
     bool was_power_cut = false;
-    lum__sim_stop_at(sim, 20 + pick(&random, pick(&random, 3) == 0 ? 60 : 500));
+    lum__sim_stop_at(sim, only_step > 0 ? only_step : 20 + pick(&random, pick(&random, 3) == 0 ? 60 : 500));
     run_threads(sim, round);
     cut(sim, &random, &was_power_cut);
-    for (int attempt = 0; attempt < 2 && pick(&random, 3) == 0; attempt++) {
-        lum__sim_stop_at(sim, 1 + pick(&random, 60));
-        lum_store *store = NULL;
-        if (open_on(sim, &round->options, &store) == LUM_OK) lum_close(store);
-        cut(sim, &random, &was_power_cut);
-    }
+    if (only_step > 0 && only_step % 3 == 0) stop_recovery(sim, round, 1 + only_step / 3 % 60, &random, &was_power_cut);
+    for (int attempt = 0; only_step == 0 && attempt < 2 && pick(&random, 3) == 0; attempt++)
+        stop_recovery(sim, round, 1 + pick(&random, 60), &random, &was_power_cut);
     uint64_t transactions = 0, transactions_again = 0;
     uint32_t digest = 0, digest_again = 0;
     check_store(sim, round, was_power_cut, &digest, &transactions);
@@ -370,6 +379,8 @@ static void run_round(struct round *round, uint64_t seed)
 
 int main(int argc, char **argv)
 {
+    bool steps = argc > 1 && strcmp(argv[1], "steps") == 0;
+    if (steps) argc--, argv++;
     const char *rounds_text = getenv("LUM_ROUNDS"), *seed_text = getenv("LUM_SEED"); /* stronger than arguments: CTest gives those */
     if (rounds_text == NULL && argc > 1) rounds_text = argv[1];
     if (seed_text == NULL && argc > 2) seed_text = argv[2];
@@ -380,7 +391,7 @@ int main(int argc, char **argv)
     if (round == NULL) return 2;
     for (uint64_t i = 0; i < rounds && failures < 10; i++, seed++) {
         failure = NULL;
-        run_round(round, seed);
+        run_round(round, seed, steps ? i + 1 : 0);
         if (failure == NULL) continue;
         failures++;
         printf("seed %llu: %s\n", (unsigned long long)seed, failure);
