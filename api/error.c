@@ -12,11 +12,11 @@ static const char *remedy(lum_status status)
     case LUM_ERR_NO_SPACE: return "free space on the device and run the command again; nothing acknowledged is lost";
     case LUM_ERR_PERMISSION: return "check the permissions of the directory and the mount";
     case LUM_ERR_FILESYSTEM: return "use a local file system";
-    case LUM_ERR_CORRUPT: return "run lum verify to see every damaged place; restore from a copy what is listed there";
+    case LUM_ERR_CORRUPT: return "run lum verify to see every damaged place; restore from a copy what is listed there, or save the rest with lum salvage";
     case LUM_ERR_UNSUPPORTED: return "use the version of lum that wrote it, or a newer one";
     case LUM_ERR_FOREIGN: return "remove the file that does not belong here";
     case LUM_ERR_BUSY: return "wait for the other process, or stop it";
-    case LUM_ERR_NEEDS_PERSON: return "run lum recover --dry-run and lum verify to see what was found; reading what is intact still works";
+    case LUM_ERR_NEEDS_PERSON: return "run lum recover --guided to see what was found and what can be done; reading what is intact still works";
     case LUM_ERR_NEEDS_RECOVERY: return "run lum recover, or open the store for writing";
     case LUM_ERR_NOT_FOUND: return "check the path; lum load makes a store that is not there";
     case LUM_ERR_INPUT: return "correct the input and load it again: nothing of this load was kept but what was committed";

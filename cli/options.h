@@ -66,6 +66,8 @@ struct lum__arguments {
     struct lum__range_i32 x, y;
     /* recover */
     bool dry_run;
+    bool guided;
+    const char *choose, *backup_dir;
     /* backup, salvage */
     bool raw;
     const char *orphans;

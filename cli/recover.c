@@ -2,16 +2,32 @@
 #include <inttypes.h>
 
 #include "cli/commands.h"
+#include "cli/guide.h"
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/result.h"
 #include "cli/signals.h"
 
-static const struct lum__option own_options[] = {{.name = "dry-run",
-                                                  .kind = LUM__OPTION_FLAG,
-                                                  .offset = offsetof(struct lum__arguments, dry_run),
-                                                  .help = "change nothing, tell what would be done"},
-                                                 {0}};
+static const struct lum__option own_options[] = {
+    {.name = "dry-run",
+     .kind = LUM__OPTION_FLAG,
+     .offset = offsetof(struct lum__arguments, dry_run),
+     .help = "change nothing, tell what would be done"},
+    {.name = "guided",
+     .kind = LUM__OPTION_FLAG,
+     .offset = offsetof(struct lum__arguments, guided),
+     .help = "where recovery refuses: show what was found and what can be done, and ask"},
+    {.name = "choose",
+     .kind = LUM__OPTION_STRING,
+     .offset = offsetof(struct lum__arguments, choose),
+     .argument = "NAME",
+     .help = "the answer, for scripts: the name, letter or number of a choice; as --guided"},
+    {.name = "backup-dir",
+     .kind = LUM__OPTION_STRING,
+     .offset = offsetof(struct lum__arguments, backup_dir),
+     .argument = "DIR",
+     .help = "where the original bytes are copied to before a choice is carried out; default STORE/emergency/TIME"},
+    {0}};
 static const struct lum__option *const tables[] = {own_options, lum__options_writer, lum__options_common, NULL};
 
 static void write_json(struct lum__json *json, const lum_recovery_data *data)
@@ -60,10 +76,46 @@ static void tell(const char *path, const lum_recovery_data *data, bool dry_run)
            lum__human_seconds(data->recovery_time_ns), data->last_sequence);
 }
 
+/* Where recovery refuses. */
+static int run_guided(const struct lum__arguments *arguments, struct lum__result *result, lum_recovery_data *data)
+{
+    const char *path = arguments->positional[0];
+    lum_options options = lum__open_options(arguments, LUM__OPEN_WRITE);
+    struct lum__guide_talk talk = {.arguments = arguments, .json = &result->json};
+    lum_guide guide = LUM_GUIDE_INIT;
+    lum_guide_report report = LUM_GUIDE_REPORT_INIT;
+    guide.choose = lum__guide_choose;
+    guide.context = &talk;
+    guide.dry_run = arguments->dry_run;
+    guide.backup_directory = arguments->backup_dir;
+    lum_status status = lum_recover_guided(path, &options, &guide, &report);
+    *data = report.recovery;
+    lum__json_string(&result->json, "choice", report.choice[0] ? report.choice : NULL);
+    lum__json_string(&result->json, "emergency_backup", report.backup_path[0] ? report.backup_path : NULL);
+    lum__json_u64(&result->json, "emergency_backup_bytes", report.backup_bytes);
+    if (talk.is_unknown) return LUM__EXIT_USAGE;
+    bool is_only_shown = status == LUM_ERR_NEEDS_PERSON && talk.is_asked && arguments->dry_run && !arguments->choose;
+    if (status != LUM_OK && !is_only_shown) return lum__message_store(status, path);
+    if (report.backup_path[0])
+        lum__message_note("the original bytes are in %s (%s)", report.backup_path, lum__human_bytes(report.backup_bytes));
+    if (!arguments->json && !arguments->quiet && !arguments->dry_run) tell(path, data, false);
+    if (!arguments->json && !arguments->quiet && arguments->dry_run)
+        printf("%s: dry run, nothing changed%s%s\n", path, report.choice[0] ? "; it would " : talk.is_asked ? "" : ": nothing to choose",
+               report.choice);
+    return 0;
+}
+
 static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
     if (!lum__result_begin(&result, arguments)) return LUM__EXIT_IO;
+    if (arguments->guided || arguments->choose) {
+        lum_recovery_data guided = LUM_RECOVERY_INIT;
+        int code = run_guided(arguments, &result, &guided);
+        write_json(&result.json, &guided);
+        lum__json_bool(&result.json, "dry_run", arguments->dry_run);
+        return lum__result_end(&result, code);
+    }
     lum_options options = lum__open_options(arguments, LUM__OPEN_WRITE);
     lum_recovery_data data = LUM_RECOVERY_INIT;
     lum__signals_catch_interrupts(); /* a recovery that is killed costs an attempt: what is begun is finished */
@@ -84,5 +136,8 @@ const struct lum__command lum__command_recover = {
     .tables = tables,
     .run = run,
     .summary = "recover a store after a crash and tell what was done",
-    .details = "Every command that writes recovers by itself; this one does nothing else.\n",
-    .examples = "  lum recover cities.lum --dry-run\n  lum recover cities.lum --json\n"};
+    .details = "Every command that writes recovers by itself; this one does nothing else. Where durable data is lost, recovery\n"
+               "refuses (exit code 5): --guided shows what each way out keeps and loses, copies all original bytes to a\n"
+               "safe place, and does what was chosen.\n",
+    .examples = "  lum recover cities.lum --dry-run\n  lum recover cities.lum --guided\n"
+                "  lum recover cities.lum --choose keep --backup-dir /backup/cities-as-it-was\n  lum recover cities.lum --json\n"};

@@ -155,7 +155,7 @@ static lum_status fail_store(struct opening *opening, const struct lum__error *p
     snprintf(report->error_details, sizeof report->error_details, "%.*s", (int)sizeof report->error_details - 1, why);
     return lum__fail_at(__FILE__, __LINE__, LUM_ERR_NEEDS_PERSON, 0, problem->file, problem->offset, problem->condition,
                         "the store needs a person's decision: %s (what is intact can be read; `lum verify` shows the "
-                        "damage, `lum recover` the choices)",
+                        "damage, `lum recover --guided` the choices)",
                         why);
 }
 
@@ -427,9 +427,17 @@ static lum_status open_locked(struct opening *opening)
 lum_status lum__parts_open(struct lum__fs *fs, const lum_options *options, uint32_t workers, uint64_t memory_bytes_max,
                            struct lum__parts *out)
 {
+    return lum__parts_open_chosen(fs, options, LUM__CHOICE_NONE, workers, memory_bytes_max, out);
+}
+
+lum_status lum__parts_open_chosen(struct lum__fs *fs, const lum_options *options, enum lum__choice choice,
+                                  uint32_t workers, uint64_t memory_bytes_max, struct lum__parts *out)
+{
     struct opening opening = {.fs = fs,
                               .options = options,
-                              .plan_options = {.workers = workers, .memory_bytes_max = memory_bytes_max},
+                              .plan_options = {.workers = workers,
+                                               .memory_bytes_max = memory_bytes_max,
+                                               .choice = choice},
                               .parts = out};
     memset(out, 0, sizeof *out);
     out->fs = fs;

@@ -248,6 +248,20 @@ static void decide(struct lum__plan *plan)
     plan->decision = lum__decide(&evidence);
 }
 
+/* A person's word in the place of a refusal. The row stays: it says what was seen. */
+static void choose(const struct lum__plan_options *options, struct lum__plan *plan)
+{
+    struct lum__replay *replay = plan->replay;
+    bool is_asked = options->choice == LUM__CHOICE_KEEP || options->choice == LUM__CHOICE_DROP;
+    if (!is_asked || plan->decision.verdict != LUM__VERDICT_REFUSE) return;
+    bool drops = options->choice == LUM__CHOICE_DROP && first_bad_commit(replay) < replay->commit_count;
+    plan->decision.verdict = drops ? LUM__VERDICT_CUT_COMMIT : LUM__VERDICT_CUT;
+    plan->decision.sentence = drops ? "a person chose: cut before the first commit with a damaged chunk"
+                                    : "a person chose: go on with what the log gives, damaged chunks stay";
+    /* What is damaged cannot be moved; it stays where it is, as damage. */
+    for (size_t i = 0; i < replay->commit_count; i++) replay->commits[i].is_doubtful &= !replay->commits[i].is_bad;
+}
+
 /* Why a segment that the log needs cannot be used. False if it can. */
 static bool blame_segment(struct lum__fs *fs, const uint8_t store_id[16], uint64_t number, struct lum__error *out)
 {
@@ -296,6 +310,7 @@ static lum_status take_content(struct lum__plan *plan)
 {
     plan->end = plan->evidence.position;
     plan->commit_count = plan->replay->commit_count;
+    if (plan->decision.verdict == LUM__VERDICT_CUT && plan->replay->is_broken) plan->end = plan->replay->broken_before;
     if (plan->decision.verdict == LUM__VERDICT_CUT_COMMIT) {
         plan->commit_count = first_bad_commit(plan->replay);
         LUM_ASSERT(plan->commit_count < plan->replay->commit_count);
@@ -409,6 +424,7 @@ lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_optio
     check_checkpoint_is_newest(options, out);
     LUM_TRY_OUT(check_commits(fs, options, out));
     decide(out);
+    choose(options, out);
     note_log_problem(fs, out);
     LUM_TRY_OUT(take_content(out));
     LUM_TRY_OUT(find_next_numbers(fs, out));

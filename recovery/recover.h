@@ -21,12 +21,21 @@
 #include "wal/reader.h"
 #include "wal/writer.h"
 
+/* What a person decided where the table refuses. It changes no other verdict. */
+enum lum__choice {
+    LUM__CHOICE_NONE,  /* nobody was asked */
+    LUM__CHOICE_RETRY, /* judge anew, as the table says */
+    LUM__CHOICE_KEEP,  /* the log ends where it breaks off; commits with damaged chunks count, the damage stays */
+    LUM__CHOICE_DROP   /* the log ends before the first commit with a damaged chunk */
+};
+
 struct lum__plan_options {
     uint32_t workers;
     uint64_t memory_bytes_max;
     bool for_reading; /* a reader: only chunks of commits without data_synced are verified now, the others when they are
                          read */
     bool writer_alive; /* beside a live writer: the log's end is simply where it is now, nothing is a crash */
+    enum lum__choice choice;     /* recovery only */
     struct lum__file *lock_file; /* a reader's, to see a writer that came since; NULL for a writer, or without LOCK */
 };
 
@@ -90,6 +99,9 @@ struct lum__parts {
  * on failures too. */
 LUM_MUST_USE lum_status lum__parts_open(struct lum__fs *fs, const lum_options *options, uint32_t workers,
                                         uint64_t memory_bytes_max, struct lum__parts *out);
+/* The same with a person's choice, which holds for this opening alone. */
+LUM_MUST_USE lum_status lum__parts_open_chosen(struct lum__fs *fs, const lum_options *options, enum lum__choice choice,
+                                               uint32_t workers, uint64_t memory_bytes_max, struct lum__parts *out);
 /* Takes a checkpoint: the caller has stopped appending. Syncs the data segments in `dirty` and the log, writes
  * checkpoint-N, logs and syncs a checkpoint record, removes all checkpoints but the two newest, recycles log behind the
  * older one (only while no reader holds byte 1 of lock_file; with lock_file NULL nothing is removed). open:

@@ -247,6 +247,7 @@ lum_status lum__replay_feed(struct lum__replay *replay, const struct lum__log_po
         case LUM__WAL_SEAL: break;
         }
     }
+    if (replay->is_broken && replay->broken_before.segment == 0) replay->broken_before = *before;
     replay->log_bytes += lum__wal_record_bytes(record);
     return status;
 }

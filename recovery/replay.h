@@ -50,6 +50,7 @@ struct lum__replay {
     uint64_t successor;             /* that the last record fed names, if it is a seal; else 0 */
     bool is_broken;                 /* a record did not fit the ones before it, though both are intact */
     struct lum__error problem;      /* why */
+    struct lum__log_position broken_before; /* where that record begins */
 };
 
 /* Begins behind a checkpoint: its open transactions and position. */

@@ -92,4 +92,10 @@ LUM_MUST_USE lum_status lum__salvage_tell_losses(struct lum__salvage *salvage,
                                                  void (*each)(void *context, const lum_loss *loss), void *context,
                                                  uint64_t *lums_lost, uint64_t *loss_count);
 
+/* What reading these chunks page by page would lose, without keeping a row: for findings. */
+LUM_MUST_USE lum_status lum__salvage_count(struct lum__fs *fs, const uint8_t store_id[16],
+                                           struct lum__chunk_entry *chunks, size_t chunk_count,
+                                           void (*each)(void *context, const lum_loss *loss), void *context,
+                                           uint64_t *lums_lost);
+
 #endif

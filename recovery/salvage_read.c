@@ -357,3 +357,42 @@ void lum__salvage_source_close(struct lum__salvage_source *source)
     free(source->workers);
     free(source);
 }
+
+static lum_status read_to_end(struct lum__salvage_source *source, lum_t *rows)
+{
+    lum_piece piece;
+    lum_status status;
+    while ((status = open_piece(source, 0, LUM__PAGE_ROWS_MAX, &piece)) == LUM_OK) {
+        size_t row_count;
+        do {
+            LUM_TRY(fill(source, 0, rows, LUM__PAGE_ROWS_MAX, &row_count));
+        } while (row_count > 0);
+    }
+    return status == LUM_END ? LUM_OK : status;
+}
+
+lum_status lum__salvage_count(struct lum__fs *fs, const uint8_t store_id[16], struct lum__chunk_entry *chunks,
+                              size_t chunk_count, void (*each)(void *context, const lum_loss *loss), void *context,
+                              uint64_t *lums_lost)
+{
+    struct lum__salvage salvage = {.fs = fs, .chunks = chunks, .chunk_count = chunk_count};
+    struct lum__salvage_transaction transaction = {.chunk_end = chunk_count};
+    struct lum__salvage_source *source = NULL;
+    lum_source face;
+    void *rows = NULL;
+    uint64_t loss_count = 0;
+    *lums_lost = 0;
+    memcpy(salvage.store_id, store_id, sizeof salvage.store_id);
+    pthread_mutex_init(&salvage.mutex, NULL);
+    lum_status status = lum__salvage_source_open(&salvage, &transaction, 1, &source, &face);
+    if (status == LUM_OK) status = lum__alloc(LUM__PAGE_ROWS_MAX * sizeof(lum_t), &rows);
+    if (status == LUM_OK) status = read_to_end(source, rows);
+    if (status == LUM_OK) status = lum__salvage_tell_losses(&salvage, each, context, lums_lost, &loss_count);
+    lum__salvage_source_close(source);
+    free(rows);
+    for (size_t i = 0; i < salvage.file_count; i++) (void)lum__file_close(salvage.files[i].file);
+    free(salvage.files);
+    free(salvage.losses);
+    pthread_mutex_destroy(&salvage.mutex);
+    return status;
+}

@@ -582,6 +582,65 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_recovery_info(lum_store *store, lum_recov
  * out is filled as far as possible on failure too. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_recover(const char *directory, const lum_options *options, bool dry_run, lum_recovery_data *out);
 
+/* --- recovery that asks --- */
+
+/* Something that is wrong with a store. Strings are lent during the call. */
+typedef struct lum_recovery_finding {
+    char row;                      /* of the decision table (recovery/README.md); '-': no row of it */
+    const char *file;              /* relative to the store */
+    uint64_t offset;               /* UINT64_MAX if none */
+    uint32_t condition;            /* number in docs/format.md's lists, 0 if none */
+    const char *what;              /* the evidence, one sentence */
+    const char *verdict;           /* what follows from it */
+} lum_recovery_finding;
+
+/* A way out, and what it costs. */
+typedef struct lum_recovery_choice {
+    const char *name;              /* "keep", "drop", "state", "retry": one word; static */
+    const char *action;            /* what would be done */
+    uint64_t transactions_kept, lums_kept;
+    uint64_t transactions_lost, lums_lost; /* that can be counted */
+    bool is_loss_exact;            /* false: the log has holes, in which more may have been committed */
+    uint64_t last_sequence;        /* of the store afterwards */
+    bool are_ranges_known;         /* of ids and timestamps of the lost rows, both ends included */
+    uint64_t id_min, id_max, timestamp_min, timestamp_max;
+} lum_recovery_choice;
+
+typedef struct lum_recovery_view {
+    const lum_recovery_finding *findings;
+    size_t finding_count;
+    const lum_recovery_choice *choices; /* none: only lum_salvage helps */
+    size_t choice_count;
+    uint64_t backup_bytes;         /* that an emergency backup may need at most */
+} lum_recovery_view;
+
+typedef struct lum_guide {
+    uint32_t struct_version;
+    /* Called once if there is something to decide. The index of a choice, or -1: the store stays as it is. */
+    int (*choose)(void *context, const lum_recovery_view *view);
+    void *context;
+    bool dry_run;                  /* ask, and change nothing */
+    const char *backup_directory;  /* for the emergency backup, new or empty; NULL: STORE/emergency/TIME */
+} lum_guide;
+#define LUM_GUIDE_INIT { .struct_version = 1 }
+
+typedef struct lum_guide_report {
+    uint32_t struct_version;
+    char choice[16];               /* that was made; "" if there was none to make */
+    char backup_path[512];         /* of the emergency backup; "" if none was made */
+    uint64_t backup_bytes;
+    lum_recovery_data recovery;    /* what was done in the end */
+} lum_guide_report;
+#define LUM_GUIDE_REPORT_INIT { .struct_version = 1 }
+
+/* Recovers a store that lum_recover refuses: examines it, asks guide->choose, copies all original bytes to a safe place, does what was chosen and
+ * closes the store cleanly. A store that needs no decision is recovered as ever, without a question. May be killed at any point: until the choice
+ * is carried out the next call finds the same, afterwards it is done.
+ * Statuses: LUM_ERR_NEEDS_PERSON (nothing was chosen), LUM_ERR_CORRUPT (no choice would help), LUM_ERR_NO_SPACE (for the backup: nothing was done),
+ * those of lum_open. Blocks for all of it. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_recover_guided(const char *directory, const lum_options *options, const lum_guide *guide,
+                                                      lum_guide_report *report);
+
 /* --- copies --- */
 
 typedef struct lum_backup_options {
