@@ -356,5 +356,6 @@ lum_status lum_stats(lum_store *store, lum_stats_data *out)
     out->threads = store->options.threads;
     out->chunk_lums = store->options.chunk_lums;
     out->memory_bytes_max = store->options.memory_bytes_max;
+    out->others_may_write = features.others_may_write;
     return LUM_OK;
 }

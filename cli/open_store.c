@@ -46,6 +46,9 @@ int lum__open_store(const char *path, const lum_options *options, lum_store **ou
     if (status != LUM_OK) return lum__message_store(status, path);
     lum_info_data info = LUM_INFO_INIT;
     lum_recovery_data recovery = LUM_RECOVERY_INIT;
+    lum_stats_data stats = LUM_STATS_INIT;
+    if (lum_stats(*out, &stats) == LUM_OK && stats.others_may_write)
+        lum__message_note("warning: others may write %s (its mode or its owner): who can, can destroy it", path);
     if (options->read_only) {
         if (lum_info(*out, &info) == LUM_OK && info.needs_recovery) {
             lum__message_note("%s needs recovery (it was not closed cleanly): reading what its log proves; "

@@ -123,7 +123,10 @@ static lum_status make_plan(struct examine *examine)
     struct lum__state *state = &examine->out->state;
     lum_status status = lum__state_read(examine->fs, state);
     if (is_damage(status)) {
-        note(examine, '-', lum__error_last(), "STATE is made anew from the checkpoints and the log");
+        struct lum__error error = *lum__error_last();
+        if (error.file[0] == 0) snprintf(error.file, sizeof error.file, "STATE");
+        if (status == LUM_ERR_NOT_FOUND) snprintf(error.message, sizeof error.message, "STATE is missing");
+        note(examine, '-', &error, "STATE is made anew from the checkpoints and the log");
         LUM_TRY(stand_in_for_state(examine));
         state->epoch = UINT64_MAX;
     } else {
@@ -164,7 +167,7 @@ static lum_status check_segments(struct examine *examine)
     lum_status status = lum__segment_files_open(examine->fs, examine->plan.state.store_id, false, &files);
     for (size_t i = 0; i < version->chunk_count && status == LUM_OK; i++) {
         struct lum__file *file = NULL;
-        if (version->chunks[i].segment == last) continue;
+        if (version->chunks[i].rows != NULL || version->chunks[i].segment == last) continue;
         last = version->chunks[i].segment;
         status = lum__segment_files_get(files, last, &file);
         if (!is_damage(status)) continue;
@@ -311,7 +314,7 @@ __attribute__((format(printf, 4, 5))) static struct lum__way *add_way(struct exa
     way->choice = choice;
     way->face = (lum_recovery_choice){.name = name,
                                       .is_loss_exact = true,
-                                      .transactions_kept = version->transaction_count,
+                                      .transactions_kept = version->committed_count,
                                       .lums_kept = version->lum_count,
                                       .last_sequence = examine->plan.end.sequence};
     lum__catalogue_unpin(examine->plan.catalogue, version);
@@ -363,6 +366,10 @@ static lum_status add_drop(struct examine *examine)
         way->face.lums_kept -= commit->transaction.lum_count;
         way->face.transactions_lost++;
         way->face.lums_lost += commit->transaction.lum_count;
+        for (uint32_t j = 0; j < commit->rows.row_count; j++) {
+            const lum_t *row = &commit->rows.rows[j];
+            widen(&way->face, row->id, row->id, row->timestamp, row->timestamp);
+        }
         for (size_t j = 0; j < commit->chunk_count; j++) {
             const struct lum__range *range = &commit->chunks[j].range;
             widen(&way->face, range->id_min, range->id_max, range->timestamp_min, range->timestamp_max);

@@ -47,6 +47,8 @@ int lum__os_open_at(int dir_fd, const char *name, int flags, mode_t mode);
 static inline void lum__os_turn_off(bool *feature) { __atomic_store_n(feature, false, __ATOMIC_RELAXED); }
 static inline bool lum__os_is_on(const bool *feature) { return __atomic_load_n(feature, __ATOMIC_RELAXED); }
 lum_status lum__os_probe(struct os_fs *fs, const char *directory); /* fills fs->features; once, at open */
+/* fs_type, remote, copy_on_write by the magic number of statfs(2). */
+void lum__os_name_file_system(uint32_t magic, struct lum__fs_features *features);
 void lum__os_features(struct lum__fs *fs, struct lum__fs_features *out);
 bool lum__os_set_direct(int fd, bool on);
 

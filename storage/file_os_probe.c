@@ -31,7 +31,7 @@ static const struct known_fs {
     {0x7461636f, "ocfs2", false, true},  {0x786f4256, "vboxsf", false, true},   {0x73757245, "coda", false, true},
 };
 
-static void name_file_system(uint32_t magic, struct lum__fs_features *features)
+void lum__os_name_file_system(uint32_t magic, struct lum__fs_features *features)
 {
     snprintf(features->fs_type, sizeof features->fs_type, "0x%x", (unsigned)magic);
     for (size_t i = 0; i < sizeof known_fs_types / sizeof known_fs_types[0]; i++) {
@@ -83,7 +83,7 @@ lum_status lum__os_probe(struct os_fs *fs, const char *directory)
     if (fstatfs(fs->root_fd, &fs_info) != 0 || fstat(fs->root_fd, &info) != 0) {
         return lum__fail_errno(errno, NULL, LUM_NO_OFFSET, "cannot ask about the directory %s", directory);
     }
-    name_file_system((uint32_t)fs_info.f_type, &fs->features);
+    lum__os_name_file_system((uint32_t)fs_info.f_type, &fs->features);
     fs->features.read_only = (fs_info.f_flags & ST_RDONLY) != 0 || faccessat(fs->root_fd, ".", W_OK, AT_EACCESS) != 0;
     fs->features.others_may_write = (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 || info.st_uid != geteuid();
     fs->features.direct_io = !fs->no_direct;

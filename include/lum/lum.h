@@ -240,6 +240,7 @@ typedef struct lum_stats_data {
     uint32_t threads;
     uint32_t chunk_lums;
     uint64_t memory_bytes_max;
+    bool others_may_write;          /* group or others may write the store's directory, or somebody else owns it */
 } lum_stats_data;
 #define LUM_STATS_INIT { .struct_version = 1 }
 LUM_PUBLIC LUM_MUST_USE lum_status lum_stats(lum_store *store, lum_stats_data *out);
