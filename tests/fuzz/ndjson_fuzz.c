@@ -120,7 +120,7 @@ static uint32_t pick(uint32_t below) { return (uint32_t)(lum__splitmix64(&random
 
 static const char *const keys[] = {"id", "position_x", "presence", "timestamp", "name", "checksum", "\\u0069d", "structure_type"};
 static const char *const values[] = {"1",    "-5",     "18446744073709551615", "0.5",  "1e3",   "true",      "null",   "\"7\"",
-                                     "\"\"", "\"a\\\"b\"", "[1,{\"id\":2}]",   "{}",   "\"2020-01-31\"", "0", "\"gr\xc3\xbc\xc3\x9f" "e\"", "123456789"};
+                                     "\"\"", "\"a\\\"b\"", "[1,{\"id\":2}]",   "{}",   "\"2020-01-31\"", "0", "\"gr\303\274\303\237e\"", "123456789"};
 static const char *const scraps[] = {"{", "}", "[", "]", "\"", ":", ",", "\\", "\\u", "\\ud800", "\n", "\r", "\r\n", " ", "\t", "\x01", "\xff", "\xc3",
                                      "NaN", "-", "e", ".", "00", "null", "\xf0\x9f\x8c\x8d", "{\"id\":1}", "\0"};
 

@@ -114,7 +114,7 @@ static const char *const same_rows[] = {
     "{\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0,\"other\":{\"id\":7,\"a\":[1,2,{\"b\":null}]}}",
     "{\"other\":[[],{},\"]}\"],\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0}",
     "{\"name\":\"a \\\"quote\\\" and \\\\\",\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0}",
-    "{\"name\":\"gr\xc3\xb6\xc3\x9f" "e \xf0\x9f\x8c\x8d\",\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0}",
+    "{\"name\":\"gr\303\266\303\237e \xf0\x9f\x8c\x8d\",\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0}",
     "{\"position_y\":null,\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0,\"is_destroyed\":null}",
     "{\"\":1,\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0,\"checksum\":null}",
     "{\"memory_address\":0,\"id\":1,\"timestamp\":1000000000,\"position_x\":-5,\"presence\":0,\"structure_type\":\"linear\"}",
