@@ -236,6 +236,7 @@ lum_status lum__chunk_cursor_next(struct lum__chunk_cursor *cursor, const lum_t 
     *rows = NULL;
     *row_count = 0;
     LUM_TRY(lum__chunk_reader_next(&cursor->reader, &page));
+    cursor->position = page.position;
     const struct lum__chunk_entry *entry = &cursor->source.chunks[page.chunk_index];
     if (page.rows != NULL) {
         LUM_TRY(check_rows(&page, entry));
@@ -248,7 +249,6 @@ lum_status lum__chunk_cursor_next(struct lum__chunk_cursor *cursor, const lum_t 
                                    cursor->workspace.rows));
     *rows = cursor->workspace.rows;
     *row_count = page.entry.row_count;
-    cursor->position = page.position;
     return LUM_OK;
 }
 
@@ -260,6 +260,7 @@ lum_status lum__chunk_cursor_next_columns(struct lum__chunk_cursor *cursor, lum_
     memset(columns, 0, sizeof *columns);
     *row_count = 0;
     LUM_TRY(lum__chunk_reader_next(&cursor->reader, &page));
+    cursor->position = page.position;
     const struct lum__chunk_entry *entry = &cursor->source.chunks[page.chunk_index];
     if (page.rows != NULL) {
         LUM_TRY(split_rows(&page, entry, &cursor->workspace, columns));
@@ -269,7 +270,6 @@ lum_status lum__chunk_cursor_next_columns(struct lum__chunk_cursor *cursor, lum_
     lum__segment_path(entry->segment, path);
     LUM_TRY(lum__chunk_decode_page_columns(page.bytes, &page.entry, entry, cursor->workspace.scratch, path, columns));
     *row_count = page.entry.row_count;
-    cursor->position = page.position;
     return LUM_OK;
 }
 

@@ -276,6 +276,41 @@ static void test_spills_where_it_must(void **state)
     lum_test_directory_remove(path);
 }
 
+/* Rows of small transactions, which lie in the log and in memory yet, supersede those in chunks, and each other. */
+static void test_rows_in_the_log(void **state)
+{
+    (void)state;
+    char path[300];
+    make_store(1, path); /* ids 0 .. ROWS - 1, each once */
+    lum_options open_options = LUM_OPTIONS_INIT;
+    lum_store *store;
+    assert_int_equal(lum_open(path, &open_options, &store), LUM_OK);
+    lum_t rows[3] = {{.id = 7, .position_y = 1, .presence = 1},
+                     {.id = 8, .is_destroyed = 1},
+                     {.id = ROWS + 5, .position_y = 2, .presence = 1}};
+    for (int round = 0; round < 2; round++) {
+        lum_txn *txn;
+        assert_int_equal(lum_txn_begin(store, NULL, &txn), LUM_OK);
+        assert_int_equal(lum_txn_append(txn, rows, 3), LUM_OK);
+        assert_int_equal(lum_txn_commit(txn, NULL), LUM_OK);
+        rows[0].position_y = 3; /* the second time */
+    }
+    lum_scan_options options = LUM_SCAN_OPTIONS_INIT;
+    options.latest = true;
+    uint64_t *numbers = malloc(ROWS * sizeof *numbers);
+    size_t count = model(1, &options, numbers);
+    bool was_7 = make_row(1, 7).is_destroyed == 0, was_8 = make_row(1, 8).is_destroyed == 0;
+    free(numbers);
+    lum_group_t *group = lum_group_create(0);
+    assert_int_equal(lum_scan_group(store, &options, group), LUM_OK);
+    assert_int_equal(lum_group_size(group), count - was_7 - was_8 + 2);
+    const lum_t *last = lum_group_get(group, lum_group_size(group) - 2);
+    assert_true(last[0].id == 7 && last[0].position_y == 3 && last[1].id == ROWS + 5);
+    lum_group_destroy(group);
+    assert_int_equal(lum_close(store), LUM_OK);
+    lum_test_directory_remove(path);
+}
+
 static void test_columns_are_refused(void **state)
 {
     (void)state;
@@ -368,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_divisions_of_unequal_size),
         cmocka_unit_test(test_same_as_a_model),
         cmocka_unit_test(test_spills_where_it_must),
+        cmocka_unit_test(test_rows_in_the_log),
         cmocka_unit_test(test_columns_are_refused),
         cmocka_unit_test(test_damage_ends_it),
         cmocka_unit_test(test_no_room),
