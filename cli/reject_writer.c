@@ -108,15 +108,16 @@ static void put_position(struct text *text, uint64_t position)
 static void put_field(struct text *text, const char *field, char behind)
 {
     bool is_quoted = strpbrk(field, ",\"\r\n") != NULL || field[0] == ' ';
-    uint8_t *out = text->bytes + text->used;
-    if (is_quoted) *out++ = '"';
-    for (const char *at = field; *at; at++) {
-        if (*at == '"') *out++ = '"';
-        *out++ = (uint8_t)*at;
+    const char *end = field + strlen(field), *quote;
+    if (is_quoted) put(text, "\"", 1);
+    while ((quote = memchr(field, '"', (size_t)(end - field))) != NULL) { /* it is written twice */
+        put(text, field, (size_t)(quote - field) + 1);
+        put(text, "\"", 1);
+        field = quote + 1;
     }
-    if (is_quoted) *out++ = '"';
-    *out++ = (uint8_t)behind;
-    text->used = (size_t)(out - text->bytes);
+    put(text, field, (size_t)(end - field));
+    if (is_quoted) put(text, "\"", 1);
+    put(text, &behind, 1);
 }
 
 static bool put_error_line(struct text *text, const char *name, const struct lum__rejected_row *row)
