@@ -24,6 +24,8 @@ struct opening {
     struct lum__plan_options plan_options;
     struct lum__plan plan;
     struct lum__parts *parts;
+    struct lum__chunk_entry *kept; /* see keep_places */
+    size_t kept_count;
 };
 
 static uint64_t data_segment_bytes_max(const lum_options *options)
@@ -123,13 +125,50 @@ static void remember_content(struct lum__parts *parts)
     lum__catalogue_unpin(parts->catalogue, version);
 }
 
+/* Chunks that the catalogue does not have (any more) where the old log names them: those that R4 moves, and whole commits that are cut. Until the
+ * checkpoint of R6 is there, another recovery may have to read them just there, so its fold must not write over them. */
+static lum_status keep_places(struct opening *opening)
+{
+    const struct lum__plan *plan = &opening->plan;
+    void *array = NULL;
+    size_t capacity = 0;
+    for (size_t i = 0; i < plan->replay->commit_count; i++) {
+        const struct lum__replay_commit *commit = &plan->replay->commits[i];
+        bool is_kept = i < plan->commit_count ? commit->is_doubtful : !commit->is_bad;
+        if (!is_kept || commit->chunk_count == 0) continue;
+        LUM_TRY(lum__grow(&array, &capacity, opening->kept_count + commit->chunk_count, sizeof *opening->kept));
+        opening->kept = array;
+        memcpy(opening->kept + opening->kept_count, commit->chunks, commit->chunk_count * sizeof *opening->kept);
+        opening->kept_count += commit->chunk_count;
+    }
+    return LUM_OK;
+}
+
+static void release_places(struct opening *opening)
+{
+    for (size_t i = 0; i < opening->kept_count; i++) {
+        const struct lum__chunk_entry *chunk = &opening->kept[i];
+        lum__segments_release(opening->parts->segments, chunk->segment, chunk->offset, chunk->byte_count);
+    }
+}
+
 static lum_status open_segments(struct opening *opening)
 {
     struct lum__parts *parts = opening->parts;
     const struct lum__catalogue_version *version = lum__catalogue_pin(parts->catalogue);
-    lum_status status =
-        lum__segments_open(opening->fs, parts->store_id, parts->epoch, data_segment_bytes_max(opening->options),
-                           version, opening->plan.next_data_segment, &parts->segments);
+    struct lum__catalogue_version used = *version;
+    void *memory = NULL;
+    lum_status status = lum__alloc((version->chunk_count + opening->kept_count) * sizeof *opening->kept, &memory);
+    if (status == LUM_OK) {
+        struct lum__chunk_entry *chunks = memory;
+        if (version->chunk_count > 0) memcpy(chunks, version->chunks, version->chunk_count * sizeof *chunks);
+        if (opening->kept_count > 0) memcpy(chunks + version->chunk_count, opening->kept, opening->kept_count * sizeof *chunks);
+        used.chunks = chunks;
+        used.chunk_count += opening->kept_count;
+        status = lum__segments_open(opening->fs, parts->store_id, parts->epoch, data_segment_bytes_max(opening->options), &used,
+                                    opening->plan.next_data_segment, &parts->segments);
+    }
+    free(memory);
     lum__catalogue_unpin(parts->catalogue, version);
     return status;
 }
@@ -279,6 +318,7 @@ static lum_status make_durable(struct opening *opening)
     struct lum__wal_writer_options writer_options;
     uint64_t rewritten = 0;
     LUM_TRY(sync_touched_data(opening)); /* R3 */
+    LUM_TRY(keep_places(opening));
     LUM_TRY(lum__rewrite_doubtful(opening->fs, parts->epoch, data_segment_bytes_max(opening->options), &opening->plan,
                                   &rewritten)); /* R4 */
     if (rewritten > 0) LUM_TRY(rebuild_catalogue(opening));
@@ -291,6 +331,7 @@ static lum_status make_durable(struct opening *opening)
     LUM_TRY(lum__wal_writer_start(&writer_options, &opening->plan.end,
                                   &parts->writer));      /* R5: the cut stands in its header */
     LUM_TRY(lum__parts_take_checkpoint(parts, NULL, 0)); /* R6 */
+    release_places(opening);
     remember_content(parts);
     return LUM_OK;
 }
@@ -448,6 +489,7 @@ lum_status lum__parts_open_chosen(struct lum__fs *fs, const lum_options *options
     out->report.auto_recovery_enabled = !options->no_recovery;
     struct lum__error cause = *lum__error_last();
     lum__plan_fini(&opening.plan);
+    free(opening.kept);
     if (status != LUM_OK) {
         lum__parts_abandon(out);
         lum__error_restore(&cause);

@@ -243,6 +243,7 @@ lum_status tiny_commit_small(struct tiny *tiny, const struct tiny_load *load, bo
     pages.pages.row_count = row_count;
     pages.pages.digest = record.commit.digest = lum__rows_digest(0, rows, row_count);
     record.commit.lum_count = row_count;
+    tiny_metadata(load->number, &record.commit.metadata);
     record.commit.label_bytes =
         (uint8_t)snprintf(record.commit.label, sizeof record.commit.label, "t%llu", (unsigned long long)load->number);
     *written = false;
@@ -258,7 +259,8 @@ lum_status tiny_commit_small(struct tiny *tiny, const struct tiny_load *load, bo
                                            .commit_timestamp = record.timestamp,
                                            .lum_count = row_count,
                                            .digest = record.commit.digest,
-                                           .label = record.commit.label};
+                                           .label = record.commit.label,
+                                           .metadata = record.commit.metadata};
     status = lum__catalogue_commit_rows(tiny->parts.catalogue, &transaction, rows, pages.segment, pages.offset);
 out:
     free(rows);

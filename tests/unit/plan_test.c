@@ -753,6 +753,42 @@ static void unsynced_chunks_are_rewritten_where_direct_reads_are_impossible(void
     }
 }
 
+/* Recovery moves a chunk (above) and folds a small transaction, and is stopped at each of its steps: the next one reads the old log, which names the
+ * chunk's old place. */
+static void a_fold_keeps_off_the_old_places_of_moved_chunks(void **context)
+{
+    (void)context;
+    bool is_over = false;
+    for (uint64_t step = 1; !is_over; step++) {
+        struct bench bench;
+        bool written;
+        put_on_bench(&bench);
+        load(&bench, 1, true);
+        struct tiny_load *small = &bench.loads[bench.load_count++];
+        *small = (struct tiny_load){.number = 1, .chunk_count = 1, .chunk_rows = 30, .data_synced = true};
+        must(tiny_commit_small(&bench.tiny, small, &written));
+        load(&bench, 1, false);
+        lum__sim_kill(bench.sim, 1); /* the page cache lives on */
+        tiny_abandon(&bench.tiny);
+        lum__fs_close(bench.fs);
+        lum__sim_set_direct(bench.sim, false);
+        must(lum__sim_open(bench.sim, false, &bench.fs));
+        lum__sim_stop_at(bench.sim, step);
+        is_over = reopen(&bench) == LUM_OK && !lum__sim_is_stopped(bench.sim);
+        lum__sim_kill(bench.sim, step);
+        if (bench.tiny.lock != NULL) tiny_abandon(&bench.tiny);
+        lum__fs_close(bench.fs);
+        must(lum__sim_open(bench.sim, false, &bench.fs));
+        must(reopen(&bench));
+        check_loads(&bench, 3);
+        must(tiny_close(&bench.tiny));
+        lum_verify_report report;
+        must(lum__verify(bench.fs, 1, NULL, NULL, &report));
+        clear_bench(&bench);
+        assert_true(step < 1000);
+    }
+}
+
 static void a_damaged_checkpoint_is_passed_over_and_replaced(void **context)
 {
     (void)context;
@@ -885,6 +921,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_costs_no_attempt),
         cmocka_unit_test(recovery_only_where_it_is_wanted),
         cmocka_unit_test(unsynced_chunks_are_rewritten_where_direct_reads_are_impossible),
+        cmocka_unit_test(a_fold_keeps_off_the_old_places_of_moved_chunks),
         cmocka_unit_test(a_damaged_checkpoint_is_passed_over_and_replaced),
         cmocka_unit_test(a_checkpoint_never_goes_backwards),
         cmocka_unit_test(readers_beside_a_writer),
