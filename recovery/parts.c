@@ -169,10 +169,19 @@ static lum_status give_back(struct lum__parts *parts, struct lum__file *lock_fil
     return status != LUM_OK ? status : unlocked;
 }
 
+/* Is everything that is open still what its name leads to? Else what was acknowledged lies where no opening will look. */
+static lum_status check_files(struct lum__parts *parts, struct lum__file *lock_file)
+{
+    if (lock_file != NULL) LUM_TRY(lum__file_check_current(lock_file));
+    LUM_TRY(lum__wal_check_current(parts->writer));
+    return lum__segments_check_current(parts->segments);
+}
+
 lum_status lum__parts_checkpoint(struct lum__parts *parts, struct lum__file *lock_file,
                                  const struct lum__open_transaction *open, size_t open_count,
                                  const uint64_t *dirty_segments, size_t dirty_count)
 {
+    LUM_TRY(check_files(parts, lock_file));
     for (size_t i = 0; i < dirty_count; i++) LUM_TRY(lum__segments_sync(parts->segments, dirty_segments[i])); /* C1 */
     LUM_TRY(lum__parts_take_checkpoint(parts, open, open_count)); /* C2-C4 */
     return give_back(parts, lock_file, true);                     /* C5 */
@@ -244,6 +253,7 @@ static lum_status mark_clean(struct lum__parts *parts)
 static lum_status close_in_order(struct lum__parts *parts, struct lum__file *lock_file)
 {
     LUM_ASSERT(lum__wal_batch_bytes(parts->writer) == 0);
+    LUM_TRY(check_files(parts, lock_file));
     LUM_TRY(sync_recent_data(parts));
     LUM_TRY(take_last_checkpoints(parts, lock_file));
     LUM_TRY(lum__segments_trim(parts->segments));

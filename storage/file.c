@@ -274,6 +274,15 @@ lum_status lum__file_is_current(struct lum__file *file, bool *out)
     return file->fs->ops->is_current(file, out);
 }
 
+lum_status lum__file_check_current(struct lum__file *file)
+{
+    bool is_current = false;
+    LUM_TRY(lum__file_is_current(file, &is_current));
+    if (is_current) return LUM_OK;
+    return lum__fail_at(__FILE__, __LINE__, LUM_ERR_FOREIGN, 0, file->path, LUM_NO_OFFSET, 0,
+                        "%s was renamed, removed, replaced or linked while the store was open", file->path);
+}
+
 bool lum__file_clone(struct lum__file *from, struct lum__file *to)
 {
     const struct lum__fs_ops *ops = to->fs->ops;

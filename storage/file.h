@@ -164,6 +164,8 @@ lum_status lum__file_unlock(struct lum__file *file, uint64_t byte);
 LUM_MUST_USE lum_status lum__file_lock_holder(struct lum__file *file, uint64_t byte, bool *is_held);
 /* False if the path no longer leads to this file (it was renamed, unlinked or replaced), or it has another link. */
 LUM_MUST_USE lum_status lum__file_is_current(struct lum__file *file, bool *out);
+/* LUM_ERR_FOREIGN if it is not (pitfall 21): what is written to it goes where no opening will look. */
+LUM_MUST_USE lum_status lum__file_check_current(struct lum__file *file);
 /* Makes an empty file share all blocks of another one (a reflink), where both lie on one file system that can: no bytes
  * move and no space is used. False: it cannot, and nothing happened. Either file may be of another store directory. */
 LUM_MUST_USE bool lum__file_clone(struct lum__file *from, struct lum__file *to);

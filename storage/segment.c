@@ -460,6 +460,18 @@ lum_status lum__segments_trim(struct lum__segments *segments)
     return status;
 }
 
+lum_status lum__segments_check_current(struct lum__segments *segments)
+{
+    lum_status status = LUM_OK;
+
+    (void)pthread_mutex_lock(&segments->mutex);
+    for (size_t index = 0; index < segments->count && status == LUM_OK; index++) {
+        status = lum__file_check_current(segments->items[index].file);
+    }
+    (void)pthread_mutex_unlock(&segments->mutex);
+    return status;
+}
+
 lum_status lum__segments_close(struct lum__segments *segments)
 {
     lum_status status = LUM_OK;

@@ -36,6 +36,8 @@ uint64_t lum__segments_next_number(struct lum__segments *segments);
 /* Truncates tails and punches free extents, removes empty segments, syncs files and directory: what info's
  * bytes_on_disk counts. Reserved extents stay; any thread. */
 LUM_MUST_USE lum_status lum__segments_trim(struct lum__segments *segments);
+/* LUM_ERR_FOREIGN if a file has left its name (lum__file_check_current). Any thread. */
+LUM_MUST_USE lum_status lum__segments_check_current(struct lum__segments *segments);
 /* Closes all files. */
 lum_status lum__segments_close(struct lum__segments *segments);
 

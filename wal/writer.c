@@ -421,6 +421,8 @@ uint64_t lum__wal_next_segment(const struct lum__wal_writer *writer) { return wr
 uint64_t lum__wal_bytes_written(const struct lum__wal_writer *writer) { return writer->bytes_written; }
 uint64_t lum__wal_sync_count(const struct lum__wal_writer *writer) { return writer->sync_count; }
 
+lum_status lum__wal_check_current(const struct lum__wal_writer *writer) { return lum__file_check_current(writer->file); }
+
 void lum__wal_position(const struct lum__wal_writer *writer, struct lum__log_position *out)
 {
     *out = (struct lum__log_position){

@@ -79,6 +79,8 @@ uint64_t lum__wal_written_sequence(const struct lum__wal_writer *writer);
 uint64_t lum__wal_durable_sequence(const struct lum__wal_writer *writer);
 /* Where the next batch begins; covers everything written. */
 void lum__wal_position(const struct lum__wal_writer *writer, struct lum__log_position *out);
+/* LUM_ERR_FOREIGN if the current segment's file has left its name. */
+LUM_MUST_USE lum_status lum__wal_check_current(const struct lum__wal_writer *writer);
 uint64_t lum__wal_next_segment(const struct lum__wal_writer *writer);
 uint64_t lum__wal_bytes_written(const struct lum__wal_writer *writer);
 uint64_t lum__wal_sync_count(const struct lum__wal_writer *writer);

@@ -134,6 +134,37 @@ static void pitfall_20_no_data_on_standard_descriptors(void **state)
     lum_test_directory_remove(directory);
 }
 
+/* 21: a file that leaves its name while the store is open stops it at the next checkpoint; put back, nothing is lost. */
+static void pitfall_21_files_that_leave_their_names(void **state)
+{
+    static const char *const files[] = {"data/1.seg", "wal/1.wal", "LOCK"};
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char directory[512], path[600], away[600];
+        lum_test_directory_make(directory, sizeof directory);
+        lum_store *store = open_store(directory);
+        ok(load_rows(store, 0, ROWS));
+        snprintf(path, sizeof path, "%s/%s", directory, files[i]);
+        snprintf(away, sizeof away, "%s.away", path);
+        assert_int_equal(rename(path, away), 0);
+        assert_int_equal(lum_checkpoint(store), LUM_ERR_FOREIGN);
+        assert_int_equal(load_rows(store, ROWS, ROWS), LUM_ERR_POISONED);
+        assert_int_not_equal(lum_close(store), LUM_OK);
+        assert_int_equal(rename(away, path), 0);
+        store = open_store(directory);
+        uint64_t count = 0;
+        ok(lum_test_read_prefix(store, &count));
+        assert_int_equal(count, ROWS);
+        snprintf(away, sizeof away, "%s/../second-name-%d", directory, (int)getpid());
+        assert_int_equal(link(path, away), 0);
+        bool is_open_file = i != 1; /* recovery went on in another segment of the log */
+        assert_int_equal(lum_close(store), is_open_file ? LUM_ERR_FOREIGN : LUM_OK);
+        assert_int_equal(unlink(away), 0);
+        ok(lum_close(open_store(directory)));
+        lum_test_directory_remove(directory);
+    }
+}
+
 /* 23: which file systems are remote is told by their magic numbers (statfs(2)). */
 static void pitfall_23_remote_file_systems_are_known(void **state)
 {
@@ -214,6 +245,7 @@ int main(void)
                                                                          process that had one */
         cmocka_unit_test(pitfall_18_two_opens_in_one_process),
         cmocka_unit_test(pitfall_19_a_fork_with_an_open_store),
+        cmocka_unit_test(pitfall_21_files_that_leave_their_names),
         cmocka_unit_test(pitfall_23_remote_file_systems_are_known),
         cmocka_unit_test(pitfall_23_remote_file_systems_are_refused_unless_forced),
     };
