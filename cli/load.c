@@ -18,6 +18,7 @@
 #define FIELD(name) offsetof(struct lum__arguments, name)
 static const char *const time_unit_choices[] = {"ns", "us", "ms", "s", NULL};
 static const uint64_t time_unit_ns[] = {1, 1000, 1000000, 1000000000};
+static const char *const on_error_words[] = {"abort", "skip", "reject=", NULL}; /* for completion */
 static const struct lum__option own_options[] = {
     {.name = "format",
      .kind = LUM__OPTION_CHOICE,
@@ -63,6 +64,7 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(on_error),
      .argument = "WHAT",
+     .choices = on_error_words,
      .help = "abort (default): a bad row ends the load, nothing uncommitted stays; skip: go on without it; reject=FILE: go on, "
              "FILE gets the bad rows as they are (loadable once they are corrected), FILE.errors.csv where and why"},
     {.name = "max-errors",

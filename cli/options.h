@@ -92,7 +92,7 @@ struct lum__option {
     size_t offset;        /* in struct lum__arguments */
     const char *argument; /* its name in --help, NULL for flags; FILE and DIR are completed as what they say */
     const char *help;
-    const char *const *choices; /* ended by NULL */
+    const char *const *choices; /* ended by NULL; of a string: what completion offers */
     uint64_t min, max;          /* of numbers; max 0: any */
     bool is_hidden;
 };

@@ -25,6 +25,22 @@ def wait_for(condition, seconds=30):
     check(condition(), "it did not come to that in", seconds, "s")
 
 
+def links_of(pid):
+    """What the descriptors of a process are."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:  # closed in between
+            pass
+    return found
+
+
+def wait_until_it_catches(process):
+    """A command that looks at interrupts has an eventfd for them."""
+    wait_for(lambda: "anon_inode:[eventfd]" in links_of(process.pid))
+
+
 def events_of(path):
     """Whole lines only: the last one may be in the making."""
     if not os.path.exists(path):
@@ -74,7 +90,8 @@ def test_an_interrupt_ends_waiting_for_input():
         load = start("load", store, "-", "--json", stdin=subprocess.PIPE)
         load.stdin.write(begun)
         load.stdin.flush()
-        time.sleep(0.4)
+        wait_until_it_catches(load)
+        time.sleep(0.3)
         load.send_signal(signal.SIGINT)
         check(load.wait(10) == 130, store, "ended with", load.returncode)
         result, err = json.loads(load.stdout.read()), load.stderr.read().decode()
@@ -91,7 +108,8 @@ def test_an_input_that_ends_with_the_interrupt_is_not_whole():
     load = start("load", "c.lum", "-", "--json", stdin=subprocess.PIPE)
     load.stdin.write(b"id,position_x\n" + b"1,2\n" * 100)
     load.stdin.flush()
-    time.sleep(0.4)
+    wait_until_it_catches(load)
+    time.sleep(0.3)
     load.send_signal(signal.SIGINT)
     load.stdin.close()
     check(load.wait(10) == 130, "ended with", load.returncode)
@@ -114,9 +132,9 @@ def test_the_second_interrupt_ends_at_once():
 def test_commands_without_anything_to_undo_end_at_once():
     lum("stress", "big.lum", "--count", "30M", "--workload", "random", "--keep", "-q")
     verify = start("verify", "big.lum", "--threads", "1")
-    time.sleep(0.1)
+    wait_for(lambda: any("big.lum/data" in link for link in links_of(verify.pid)))
     verify.send_signal(signal.SIGUSR1)
-    time.sleep(0.05)
+    time.sleep(0.02)
     verify.send_signal(signal.SIGINT)
     err = verify.communicate()[1].decode()
     check(verify.returncode == 130 and err.endswith("lum: interrupted\n"), verify.returncode, err)

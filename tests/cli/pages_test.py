@@ -88,6 +88,7 @@ def test_bash_completes():
     check(sorted(complete_in_bash("lum", "load", "--threads", "2", "s.lum", "x", "here/r")) == ["here/rows.csv"], "values are no positions")
     check(sorted(complete_in_bash("lum", "load", "--threads", "=", "2", "--json", "here/s")) == ["here/store.lum"], "nor behind =")
     check(complete_in_bash("lum", "scan", "s.lum", "-o", "here/r") == ["here/rows.csv"], "the value of a letter")
+    check(complete_in_bash("lum", "load", "s.lum", "x", "--on-error", "r") == ["reject="], "a word that goes on")
     check(complete_in_bash("lum", "stress", "--count", "") == [], "numbers are not completed")
     check(complete_in_bash("lum", "nothing", "") == [], "an unknown command")
 
