@@ -180,6 +180,8 @@ static lum_status check_state(struct verify *verify)
         count_file(verify, LUM__BLOCK_BYTES);
         return LUM_OK;
     }
+    if (status == LUM_ERR_NOT_FOUND)
+        status = lum__fail_at(__FILE__, __LINE__, status, 0, "STATE", LUM_NO_OFFSET, 0, "the file STATE is missing");
     LUM_TRY(take_down(verify, status));
     return stand_in_for_state(verify);
 }
