@@ -77,3 +77,31 @@ lum_status lum_recover(const char *directory, const lum_options *options, bool d
     lum_status closed = lum_close(store);
     return status != LUM_OK ? status : closed;
 }
+
+lum_status lum_recovery_history(const char *directory, lum_status (*each)(void *context, const lum_recovery_entry *entry), void *context)
+{
+    static const char *const choices[] = {"", "retry", "keep", "drop"};
+    struct lum__fs_os_options fs_options = {.read_only = true};
+    struct lum__fs *fs = NULL;
+    struct lum__state state;
+    if (directory == NULL || each == NULL) return lum__fail(LUM_ERR_ARGUMENT, "lum_recovery_history needs a directory and a callback");
+    LUM_TRY(lum__fs_open_os(directory, &fs_options, &fs));
+    lum_status status = lum__state_read(fs, &state);
+    for (uint32_t i = 0; status == LUM_OK && i < state.history_count; i++) {
+        const struct lum__recovery_note *note = &state.history[i];
+        lum_recovery_entry entry = {.recovery_timestamp = note->recovery_timestamp,
+                                    .crash_timestamp = note->crash_timestamp,
+                                    .recovery_time_ns = note->duration_ns,
+                                    .last_sequence = note->last_sequence,
+                                    .transactions_committed = note->transactions_committed,
+                                    .transactions_rolled_back = note->transactions_rolled_back,
+                                    .tail_bytes_cut = note->tail_bytes_cut,
+                                    .attempts = note->attempts,
+                                    .verdict = note->row,
+                                    .choice = note->choice < 4 ? choices[note->choice] : "",
+                                    .succeeded = note->outcome == LUM__RECOVERY_SUCCEEDED};
+        status = each(context, &entry);
+    }
+    lum__fs_close(fs);
+    return status;
+}

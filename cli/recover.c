@@ -56,6 +56,35 @@ static void write_json(struct lum__json *json, const lum_recovery_data *data)
     lum__json_string(json, "data_path", data->data_path);
 }
 
+static lum_status entry_to_json(void *context, const lum_recovery_entry *entry)
+{
+    struct lum__json *json = context;
+    char verdict[2] = {entry->verdict, 0};
+    lum__json_begin_object(json, NULL);
+    lum__json_u64(json, "recovery_timestamp", entry->recovery_timestamp);
+    lum__json_u64(json, "crash_timestamp", entry->crash_timestamp);
+    lum__json_u64(json, "recovery_time_nanoseconds", entry->recovery_time_ns);
+    lum__json_u64(json, "last_sequence", entry->last_sequence);
+    lum__json_u64(json, "transactions_committed", entry->transactions_committed);
+    lum__json_u64(json, "transactions_rolled_back", entry->transactions_rolled_back);
+    lum__json_u64(json, "tail_bytes_cut", entry->tail_bytes_cut);
+    lum__json_u64(json, "attempts", entry->attempts);
+    lum__json_string(json, "verdict", verdict);
+    lum__json_string(json, "choice", entry->choice);
+    lum__json_bool(json, "succeeded", entry->succeeded);
+    lum__json_end_object(json);
+    return LUM_OK;
+}
+
+/* The last recoveries, newest first; none where STATE cannot be read, which is told already. */
+static void write_history(struct lum__json *json, const char *path)
+{
+    lum__json_begin_array(json, "history");
+    lum_status status = lum_recovery_history(path, entry_to_json, json);
+    (void)status;
+    lum__json_end_array(json);
+}
+
 static void tell(const char *path, const lum_recovery_data *data, bool dry_run)
 {
     if (!data->crash_detected) {
@@ -113,6 +142,7 @@ static int run(const struct lum__arguments *arguments)
         lum_recovery_data guided = LUM_RECOVERY_INIT;
         int code = run_guided(arguments, &result, &guided);
         write_json(&result.json, &guided);
+        write_history(&result.json, arguments->positional[0]);
         lum__json_bool(&result.json, "dry_run", arguments->dry_run);
         return lum__result_end(&result, code);
     }
@@ -122,6 +152,7 @@ static int run(const struct lum__arguments *arguments)
     lum_status status = lum_recover(arguments->positional[0], &options, arguments->dry_run, &data);
     int exit_code = status == LUM_OK ? 0 : lum__message_store(status, arguments->positional[0]);
     write_json(&result.json, &data);
+    write_history(&result.json, arguments->positional[0]);
     lum__json_bool(&result.json, "dry_run", arguments->dry_run);
     if (!arguments->json && !arguments->quiet && status == LUM_OK)
         tell(arguments->positional[0], &data, arguments->dry_run);

@@ -173,6 +173,24 @@ static lum_status open_segments(struct opening *opening)
     return status;
 }
 
+/* For the history in STATE; written with it. */
+static void note_recovery(struct opening *opening, uint8_t outcome)
+{
+    const lum_recovery_data *report = &opening->parts->report;
+    struct lum__recovery_note note = {.recovery_timestamp = lum__clock_wall_ns(),
+                                      .crash_timestamp = report->crash_timestamp,
+                                      .duration_ns = report->recovery_time_ns,
+                                      .last_sequence = report->last_sequence,
+                                      .transactions_committed = report->transactions_committed,
+                                      .transactions_rolled_back = report->transactions_rolled_back,
+                                      .tail_bytes_cut = report->tail_bytes_cut,
+                                      .attempts = opening->parts->state.attempts,
+                                      .row = report->verdict,
+                                      .choice = (uint8_t)opening->plan_options.choice,
+                                      .outcome = outcome};
+    lum__state_note(&opening->parts->state, &note);
+}
+
 /* STATE says that no writer gets in, and why. A failure to say so changes nothing: the next opening finds out again. */
 static lum_status fail_store(struct opening *opening, const struct lum__error *problem, const char *sentence)
 {
@@ -187,6 +205,7 @@ static lum_status fail_store(struct opening *opening, const struct lum__error *p
         snprintf(why, sizeof why, "%s", sentence);
     }
     state->state = LUM_STATE_FAILED;
+    note_recovery(opening, LUM__RECOVERY_FAILED);
     lum__state_explain(state, why);
     lum_status status = lum__state_write(opening->fs, state);
     (void)status;
@@ -353,6 +372,7 @@ static lum_status recover(struct opening *opening)
     LUM_TRY(make_durable(opening));
     LUM_TRY(release_room_for_state(opening->fs));
     parts->state.state = LUM_STATE_RECOVERED; /* R7 */
+    note_recovery(opening, LUM__RECOVERY_SUCCEEDED);
     parts->state.attempts = 0;
     parts->state.crash_timestamp = plan->report.crash_timestamp;
     parts->state.recovery_timestamp = lum__clock_wall_ns();

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "base/status.h"
 #include "storage/header.h"
 
@@ -32,6 +33,11 @@ enum {
     AT_ERROR = 256,
     ERROR_BYTES = 248,
     AT_END_ZERO = 504,
+    AT_HISTORY = 512,
+    HISTORY_ENTRY_BYTES = 128,
+    HISTORY_ENTRY_ZERO = 63,
+    AT_HISTORY_END = AT_HISTORY + LUM__STATE_HISTORY_MAX * HISTORY_ENTRY_BYTES,
+    AT_HISTORY_CRC = 4092,
     LOCK_TEXT_BYTES = 64,
     LOCK_WAIT_MS = 5000,
     DEAD_WAIT_MS = 1000, /* of a reader, for the last writes of a dead writer */
@@ -62,6 +68,64 @@ static lum_status check_form(const uint8_t *block)
     return LUM_OK;
 }
 
+/* Condition 9. */
+static lum_status decode_history(const uint8_t *block, struct lum__state *out)
+{
+    if (lum__is_zero(block + AT_HISTORY, LUM__BLOCK_BYTES - AT_HISTORY)) return LUM_OK;
+    if (lum__get_u32(block + AT_HISTORY_CRC) != lum__crc32c(0, block + AT_HISTORY, AT_HISTORY_CRC - AT_HISTORY))
+        return lum__corrupt(state_path, AT_HISTORY, 9, "the history in STATE fails its CRC");
+    if (!lum__is_zero(block + AT_HISTORY_END, AT_HISTORY_CRC - AT_HISTORY_END))
+        return unsupported(AT_HISTORY_END, 9, "bytes behind the history are not zero");
+    for (uint32_t i = 0; i < LUM__STATE_HISTORY_MAX; i++) {
+        const uint8_t *at = block + AT_HISTORY + (size_t)i * HISTORY_ENTRY_BYTES;
+        if (!lum__is_zero(at + HISTORY_ENTRY_ZERO, HISTORY_ENTRY_BYTES - HISTORY_ENTRY_ZERO))
+            return unsupported(AT_HISTORY, 9, "reserved bytes of the history are not zero");
+        if (lum__get_u64(at) == 0) break;
+        out->history[out->history_count++] =
+            (struct lum__recovery_note){.recovery_timestamp = lum__get_u64(at),
+                                        .crash_timestamp = lum__get_u64(at + 8),
+                                        .duration_ns = lum__get_u64(at + 16),
+                                        .last_sequence = lum__get_u64(at + 24),
+                                        .transactions_committed = lum__get_u64(at + 32),
+                                        .transactions_rolled_back = lum__get_u64(at + 40),
+                                        .tail_bytes_cut = lum__get_u64(at + 48),
+                                        .attempts = lum__get_u32(at + 56),
+                                        .row = (char)at[60],
+                                        .choice = at[61],
+                                        .outcome = at[62]};
+    }
+    return LUM_OK;
+}
+
+static void encode_history(const struct lum__state *state, uint8_t *block)
+{
+    if (state->history_count == 0) return;
+    for (uint32_t i = 0; i < state->history_count; i++) {
+        const struct lum__recovery_note *note = &state->history[i];
+        uint8_t *at = block + AT_HISTORY + (size_t)i * HISTORY_ENTRY_BYTES;
+        lum__put_u64(at, note->recovery_timestamp);
+        lum__put_u64(at + 8, note->crash_timestamp);
+        lum__put_u64(at + 16, note->duration_ns);
+        lum__put_u64(at + 24, note->last_sequence);
+        lum__put_u64(at + 32, note->transactions_committed);
+        lum__put_u64(at + 40, note->transactions_rolled_back);
+        lum__put_u64(at + 48, note->tail_bytes_cut);
+        lum__put_u32(at + 56, note->attempts);
+        at[60] = (uint8_t)note->row;
+        at[61] = note->choice;
+        at[62] = note->outcome;
+    }
+    lum__put_u32(block + AT_HISTORY_CRC, lum__crc32c(0, block + AT_HISTORY, AT_HISTORY_CRC - AT_HISTORY));
+}
+
+void lum__state_note(struct lum__state *state, const struct lum__recovery_note *note)
+{
+    memmove(&state->history[1], &state->history[0], (LUM__STATE_HISTORY_MAX - 1) * sizeof state->history[0]);
+    state->history[0] = *note;
+    if (state->history[0].recovery_timestamp == 0) state->history[0].recovery_timestamp = 1;
+    if (state->history_count < LUM__STATE_HISTORY_MAX) state->history_count++;
+}
+
 lum_status lum__state_decode(const uint8_t *bytes, size_t byte_count, struct lum__state *out)
 {
     memset(out, 0, sizeof *out);
@@ -90,7 +154,7 @@ lum_status lum__state_decode(const uint8_t *bytes, size_t byte_count, struct lum
     out->recovery_count = lum__get_u64(bytes + AT_RECOVERY_COUNT);
     out->pid = lum__get_u64(bytes + AT_PID);
     memcpy(out->error_details, bytes + AT_ERROR, ERROR_BYTES);
-    return LUM_OK;
+    return decode_history(bytes, out);
 }
 
 static void encode_state(const struct lum__state *state, uint8_t block[LUM__BLOCK_BYTES])
@@ -115,6 +179,7 @@ static void encode_state(const struct lum__state *state, uint8_t block[LUM__BLOC
     lum__put_u64(block + AT_RECOVERY_COUNT, state->recovery_count);
     lum__put_u64(block + AT_PID, state->pid);
     memcpy(block + AT_ERROR, state->error_details, strnlen(state->error_details, ERROR_BYTES));
+    encode_history(state, block);
     lum__header_seal(block);
 }
 
@@ -237,8 +302,8 @@ lum_status lum__store_lock(struct lum__fs *fs, struct lum__file **lock_file)
     return status;
 }
 
-/* Does a writer have the store? A killed one's last requests hold the lock a little longer than it lived: they are waited
- * for, so that what it left is seen whole, and as a crash. */
+/* Does a writer have the store? A killed one's last requests hold the lock a little longer than it lived: they are
+ * waited for, so that what it left is seen whole, and as a crash. */
 static lum_status look_for_writer(struct lum__file *lock_file, bool *writer_alive)
 {
     for (unsigned waited_ms = 0;; waited_ms += LOCK_PAUSE_MS) {

@@ -12,6 +12,17 @@
 #include "storage/catalogue.h"
 #include "storage/file.h"
 
+/* One recovery, for the history. */
+struct lum__recovery_note {
+    uint64_t recovery_timestamp, crash_timestamp, duration_ns, last_sequence;
+    uint64_t transactions_committed, transactions_rolled_back, tail_bytes_cut;
+    uint32_t attempts;
+    char row;       /* of the decision table, 0: none */
+    uint8_t choice; /* enum lum__choice */
+    uint8_t outcome;
+};
+enum { LUM__RECOVERY_SUCCEEDED = 1, LUM__RECOVERY_FAILED = 2, LUM__STATE_HISTORY_MAX = 16 };
+
 struct lum__state {
     uint8_t store_id[16];
     uint64_t epoch;
@@ -29,6 +40,8 @@ struct lum__state {
     uint64_t recovery_count;
     uint64_t pid;
     char error_details[249];
+    struct lum__recovery_note history[LUM__STATE_HISTORY_MAX]; /* newest first */
+    uint32_t history_count;
     uint64_t features_ignore;    /* bits of later versions, kept as found */
     uint64_t features_read_only; /* not zero: opening for writing is refused (lum__state_check_writable) */
 };
@@ -42,6 +55,8 @@ LUM_MUST_USE lum_status lum__state_decode(const uint8_t *bytes, size_t byte_coun
 LUM_MUST_USE lum_status lum__state_check_writable(const struct lum__state *state);
 /* Atomically replaces STATE (sets timestamp and pid); durable when it returns. */
 LUM_MUST_USE lum_status lum__state_write(struct lum__fs *fs, struct lum__state *state);
+/* Puts a recovery in front of the history; the oldest goes. */
+void lum__state_note(struct lum__state *state, const struct lum__recovery_note *note);
 /* Puts a sentence into error_details, cut at its size between characters. */
 void lum__state_explain(struct lum__state *state, const char *sentence);
 

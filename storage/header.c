@@ -91,7 +91,7 @@ lum_status lum__header_decode(const uint8_t block[LUM__BLOCK_BYTES], enum lum__f
         return lum__corrupt(file, AT_NUMBER, 5, "%s is number %llu by its header: it was renamed or swapped", file,
                             (unsigned long long)own_number);
     }
-    if (!lum__is_zero(block + LUM__HEADER_BYTES, LUM__BLOCK_BYTES - LUM__HEADER_BYTES)) {
+    if (kind != LUM__FILE_STATE && !lum__is_zero(block + LUM__HEADER_BYTES, LUM__BLOCK_BYTES - LUM__HEADER_BYTES)) {
         return lum__corrupt(file, LUM__HEADER_BYTES, 6, "the header block of %s is not zero behind its header", file);
     }
     out->kind = kind;

@@ -31,7 +31,7 @@ struct lum__file_header {
 void lum__header_encode(const struct lum__file_header *header, uint8_t block[LUM__BLOCK_BYTES]);
 /* Puts the header CRC. */
 void lum__header_seal(uint8_t block[LUM__BLOCK_BYTES]);
-/* Checks conditions 1-6 except "reserved bytes" of the kind's own part. store_id NULL: any store is fine (it is
+/* STATE: what lies behind the header is the caller's to check. Checks conditions 1-6 except "reserved bytes" of the kind's own part. store_id NULL: any store is fine (it is
  * returned). number 0: any. file is the path for messages. LUM_ERR_CORRUPT, LUM_ERR_UNSUPPORTED, LUM_ERR_FOREIGN. */
 LUM_MUST_USE lum_status lum__header_decode(const uint8_t block[LUM__BLOCK_BYTES], enum lum__file_kind kind,
                                            const uint8_t *store_id, uint64_t number, const char *file,

@@ -583,6 +583,23 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_recovery_info(lum_store *store, lum_recov
  * out is filled as far as possible on failure too. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_recover(const char *directory, const lum_options *options, bool dry_run, lum_recovery_data *out);
 
+/* A recovery of the past. */
+typedef struct lum_recovery_entry {
+    uint64_t recovery_timestamp;   /* wall clock of its end */
+    uint64_t crash_timestamp;
+    uint64_t recovery_time_ns;     /* up to the verdict */
+    uint64_t last_sequence;        /* the last one accepted */
+    uint64_t transactions_committed, transactions_rolled_back;
+    uint64_t tail_bytes_cut;
+    uint32_t attempts;             /* this one counted */
+    char verdict;                  /* letter of the row of the decision table, 0 if it was not asked */
+    const char *choice;            /* of guided recovery: "retry", "keep", "drop"; "" if nobody was asked; static */
+    bool succeeded;                /* false: it ended in the state failed */
+} lum_recovery_entry;
+/* The last recoveries of a store (16 at most), newest first. Stops at the first status that is not LUM_OK and returns it. Needs no open store. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_recovery_history(const char *directory,
+                                                        lum_status (*each)(void *context, const lum_recovery_entry *entry), void *context);
+
 /* --- recovery that asks --- */
 
 /* Something that is wrong with a store. Strings are lent during the call. */

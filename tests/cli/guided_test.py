@@ -315,6 +315,8 @@ def case_recovery_killed_again_and_again(world):
     findings, choices = show(world)
     demand("3 attempts" in findings[0]["what"] and choices["retry"]["lums_kept"] == world.count, f"{findings} {choices}")
     report = choose(world, "retry", world.count)
+    history = report["history"]
+    demand([(entry["succeeded"], entry["choice"]) for entry in history] == [(True, "retry"), (False, "")], f"the history: {history}")
     demand(report["attempts"] == 1, f"attempts {report['attempts']}")
 
 
