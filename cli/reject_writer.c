@@ -105,19 +105,33 @@ static void put_position(struct text *text, uint64_t position)
 }
 
 /* A CSV field, quoted where it must be (RFC 4180). */
-static void put_field(struct text *text, const char *field, char behind)
+static void put_quoted(struct text *text, const char *field, char behind)
 {
-    bool is_quoted = strpbrk(field, ",\"\r\n") != NULL || field[0] == ' ';
     const char *end = field + strlen(field), *quote;
-    if (is_quoted) put(text, "\"", 1);
+    put(text, "\"", 1);
     while ((quote = memchr(field, '"', (size_t)(end - field))) != NULL) { /* it is written twice */
         put(text, field, (size_t)(quote - field) + 1);
         put(text, "\"", 1);
         field = quote + 1;
     }
     put(text, field, (size_t)(end - field));
-    if (is_quoted) put(text, "\"", 1);
+    put(text, (const char[]){'"', behind}, 2);
+}
+
+static void put_plain(struct text *text, const char *field, char behind)
+{
+    put(text, field, strlen(field));
     put(text, &behind, 1);
+}
+
+static void put_field(struct text *text, const char *field, char behind)
+{
+    bool is_quoted = field[0] == ' ';
+    for (const char *at = field; *at != '\0' && !is_quoted; at++) is_quoted = *at == ',' || *at == '"' || *at == '\r' || *at == '\n';
+    if (is_quoted)
+        put_quoted(text, field, behind);
+    else
+        put_plain(text, field, behind);
 }
 
 static bool put_error_line(struct text *text, const char *name, const struct lum__rejected_row *row)
@@ -130,8 +144,8 @@ static bool put_error_line(struct text *text, const char *name, const struct lum
     put_number(text, row->offset);
     put_position(text, row->column);
     put_field(text, row->column_name, ',');
-    put_field(text, row->code, ',');
-    put_field(text, row->reason, '\n');
+    put_plain(text, row->code, ','); /* a word */
+    put_quoted(text, row->reason, '\n');
     return true;
 }
 
