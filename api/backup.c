@@ -38,10 +38,11 @@ bool lum__is_inside(const char *outer, const char *inner)
     return inside;
 }
 
-/* Only what is empty goes: these are rmdir's. */
+/* Only what is empty goes: these are rmdir's. Nothing beside a LOCK: lum__copy_remove() takes our own away, so that one is another's. */
 static void remove_folders(const char *destination, bool is_new)
 {
     char path[4096];
+    if (snprintf(path, sizeof path, "%s/LOCK", destination) >= (int)sizeof path || access(path, F_OK) == 0) return;
     static const char *const folders[] = {"wal", "data"};
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         if (snprintf(path, sizeof path, "%s/%s", destination, folders[i]) < (int)sizeof path) (void)rmdir(path);

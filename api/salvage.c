@@ -127,6 +127,7 @@ static lum_status save_into(struct job *job, const char *destination, lum_status
     options.memory_bytes_max = job->options->memory_bytes_max;
     options.sync_mode = LUM_SYNC_NONE;
     lum_status status = lum_open(destination, &options, &store);
+    bool is_ours = status == LUM_OK || status == LUM_ERR_NO_SPACE; /* else it may be a store that another process makes just now */
     if (status == LUM_OK) status = save(job, store);
     struct lum__error cause = *lum__error_last();
     lum_status closed = lum_close(store);
@@ -135,7 +136,7 @@ static lum_status save_into(struct job *job, const char *destination, lum_status
         cause = *lum__error_last();
     }
     if (status != LUM_OK) {
-        lum__remove_copy(destination); /* half of it must not be taken for all */
+        if (is_ours) lum__remove_copy(destination); /* half of it must not be taken for all */
         lum__error_restore(&cause);
     }
     return status;

@@ -171,7 +171,7 @@ lum_status lum__copy_raw(struct lum__fs *from, struct lum__fs *to, const struct 
         goto out;
     }
     status = lum__copy_begin(to, &to_lock);
-    is_begun = status != LUM_ERR_EXISTS;
+    is_begun = to_lock != NULL; /* until then nothing there is ours to remove */
     LUM_TRY_OUT(status);
     LUM_TRY_OUT(check_room(&raw));
     status = copy_files(&raw, from_lock);

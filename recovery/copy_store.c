@@ -107,28 +107,43 @@ static lum_status take_snapshot(struct copy *copy, struct lum__file *lock_file, 
 
 /* ------------------------------------------------------------------------------------------------ the destination */
 
+struct look {
+    const char *ours; /* that may be there */
+    char found[LUM__PATH_BYTES_MAX];
+};
+
 static lum_status look_for_anything(void *context, const char *name)
 {
-    char *found = context;
-    if (found[0] == 0) snprintf(found, LUM__PATH_BYTES_MAX, "%s", name);
+    struct look *look = context;
+    if (look->found[0] == 0 && strcmp(name, look->ours) != 0) snprintf(look->found, sizeof look->found, "%s", name);
     return LUM_OK;
+}
+
+static lum_status refuse_filled(struct lum__fs *to, const char *ours)
+{
+    struct look look = {.ours = ours};
+    LUM_TRY(lum__fs_list(to, "", look_for_anything, &look));
+    if (look.found[0] == 0) return LUM_OK;
+    lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, look.found, LUM_NO_OFFSET, 0,
+                 "the destination is not empty: a copy needs an empty or a new directory");
+    lum__error_set_remedy("name another directory; if an interrupted copy left it, remove it");
+    return LUM_ERR_EXISTS;
 }
 
 lum_status lum__copy_begin(struct lum__fs *to, struct lum__file **lock_file)
 {
-    char found[LUM__PATH_BYTES_MAX] = "";
-    struct lum__file *file = NULL;
+    struct lum__file *file = NULL, *lock = NULL;
     *lock_file = NULL;
-    LUM_TRY(lum__fs_list(to, "", look_for_anything, found));
-    if (found[0] != 0) {
-        lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, found, LUM_NO_OFFSET, 0,
-                     "the destination is not empty: a copy needs an empty or a new directory");
-        lum__error_set_remedy("name another directory; if an interrupted copy left it, remove it");
-        return LUM_ERR_EXISTS;
-    }
+    LUM_TRY(refuse_filled(to, "")); /* before LOCK is put into it */
     LUM_TRY(lum__fs_open_file(to, "LOCK", LUM__OPEN_WRITE | LUM__OPEN_CREATE, &file));
     LUM_TRY(lum__file_close(file));
-    LUM_TRY(lum__store_lock(to, lock_file)); /* nobody makes a store in it meanwhile */
+    LUM_TRY(lum__store_lock(to, &lock)); /* nobody makes a store in it from here on */
+    lum_status status = refuse_filled(to, "LOCK"); /* but somebody may have done so just before */
+    if (status != LUM_OK) {
+        (void)lum__file_close(lock);
+        return status;
+    }
+    *lock_file = lock; /* what is made from here on is ours */
     LUM_TRY(lum__fs_mkdir(to, "wal"));
     return lum__fs_mkdir(to, "data");
 }
@@ -519,7 +534,7 @@ lum_status lum__copy_snapshot(struct lum__fs *from, struct lum__fs *to, const st
     fill_report(&copy);
     LUM_TRY_OUT(lum__segment_files_open(from, copy.plan.state.store_id, true, &copy.files));
     status = lum__copy_begin(to, &to_lock);
-    is_begun = status != LUM_ERR_EXISTS;
+    is_begun = to_lock != NULL; /* until then nothing there is ours to remove */
     if (status == LUM_OK) status = write_copy(&copy);
 out:
     status = close_copy(&copy, status);

@@ -27,7 +27,8 @@ LUM_MUST_USE lum_status lum__copy_raw(struct lum__fs *from, struct lum__fs *to, 
 /* After a failure: removes the files that a copy is made of, as far as possible. Folders stay. */
 void lum__copy_remove(struct lum__fs *to);
 
-/* For both kinds: LUM_ERR_EXISTS if the directory holds anything; then LOCK is made and taken, wal/ and data/ made. */
+/* For both kinds: LUM_ERR_EXISTS if the directory holds anything; then LOCK is made and taken, wal/ and data/ made. *lock_file stays NULL as long as
+ * something there may be another's: lum__copy_remove() is for after that. */
 LUM_MUST_USE lum_status lum__copy_begin(struct lum__fs *to, struct lum__file **lock_file);
 /* LUM_ERR_NO_SPACE, saying how much is missing. */
 LUM_MUST_USE lum_status lum__copy_check_room(struct lum__fs *to, uint64_t bytes_needed);

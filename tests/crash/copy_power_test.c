@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -110,6 +111,34 @@ static void every_cut_leaves_a_store_or_nothing(void **state)
     lum__sim_destroy(from);
 }
 
+/* A copy that cannot even look into its destination removes nothing there: it may be somebody's store. */
+static void what_a_copy_did_not_make_is_not_removed(void **state)
+{
+    static const enum lum__sim_call calls[] = {LUM__SIM_LIST, LUM__SIM_LOCK, LUM__SIM_CREATE};
+    struct lum__sim *from = lum__sim_create(4);
+    struct tiny source;
+    (void)state;
+    make_source(from, &source);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct lum__sim *to = lum__sim_create(5);
+        struct tiny other;
+        struct lum__sim_fault fault = {.call = calls[i], .nth = 1, .os_errno = EMFILE};
+        make_source(to, &other);
+        struct lum__fs *other_fs = other.fs;
+        ok(tiny_close(&other));
+        lum__fs_close(other_fs);
+        lum__sim_arm(to, &fault);
+        assert_int_not_equal(copy_to(from, to), LUM_OK);
+        lum__sim_disarm(to);
+        assert_true(check_left(to));
+        lum__sim_destroy(to);
+    }
+    struct lum__fs *fs = source.fs;
+    ok(tiny_close(&source));
+    lum__fs_close(fs);
+    lum__sim_destroy(from);
+}
+
 /* A crashed source: what its log proves. */
 static void a_crashed_store_is_copied_as_recovery_would_leave_it(void **state)
 {
@@ -169,6 +198,7 @@ int main(void)
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* hundreds of small openings */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cut_leaves_a_store_or_nothing),
+        cmocka_unit_test(what_a_copy_did_not_make_is_not_removed),
         cmocka_unit_test(a_crashed_store_is_copied_as_recovery_would_leave_it),
         cmocka_unit_test(damage_is_never_copied),
         cmocka_unit_test(a_full_destination_is_told),
