@@ -414,7 +414,7 @@ LUM_PUBLIC lum_status lum_txn_rollback(lum_txn *txn);
 LUM_PUBLIC LUM_MUST_USE lum_status lum_wait_durable(lum_store *store, uint64_t sequence, uint64_t timeout_ns);
 
 enum lum_outcome {
-    LUM_OUTCOME_UNKNOWN = 0,      /* no such id was given out, or it is in doubt until the store is reopened */
+    LUM_OUTCOME_UNKNOWN = 0,      /* no such id was given out, or it is in doubt until the store is reopened, or its log is damaged */
     LUM_OUTCOME_COMMITTED = 1,
     LUM_OUTCOME_NOT_COMMITTED = 2 /* rolled back or lost in a crash; or, of an id of this opening, still open */
 };

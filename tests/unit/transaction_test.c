@@ -495,6 +495,38 @@ static void a_commit_whose_log_write_or_sync_fails_is_in_doubt(void **state)
     }
 }
 
+/* Where the log is damaged below what was durable, an id that is not found may have been committed: nobody may be told that it was not. */
+static void a_damaged_log_leaves_outcomes_unknown(void **state)
+{
+    struct world world, damaged;
+    lum_receipt receipts[4];
+    uint8_t junk[4096];
+    struct lum__fs *fs = NULL;
+    struct lum__file *file = NULL;
+    (void)state;
+    begin_world(&world);
+    for (uint64_t i = 0; i < 4; i++) {
+        receipts[i] = put(world.store, i, 1, NULL);
+        assert_true(receipts[i].durable);
+    }
+    damaged = world;
+    damaged.sim = lum__sim_clone(world.sim, 9); /* a crash, as it lies */
+    memset(junk, 0x5a, sizeof junk);
+    assert_int_equal(lum__sim_open(damaged.sim, false, &fs), LUM_OK);
+    assert_int_equal(lum__fs_open_file(fs, "wal/1.wal", LUM__OPEN_WRITE, &file), LUM_OK);
+    assert_int_equal(lum__file_write(file, junk, sizeof junk, 8192), LUM_OK); /* behind the first commit */
+    assert_int_equal(lum__file_close(file), LUM_OK);
+    lum__fs_close(fs);
+    damaged.options.create = false;
+    damaged.options.read_only = true;
+    damaged.store = open_store(&damaged);
+    assert_int_equal(outcome_of(damaged.store, receipts[0].transaction_id), LUM_OUTCOME_COMMITTED);
+    assert_int_equal(outcome_of(damaged.store, receipts[3].transaction_id), LUM_OUTCOME_UNKNOWN);
+    assert_int_equal(lum_close(damaged.store), LUM_OK);
+    lum__sim_destroy(damaged.sim);
+    end_world(&world);
+}
+
 /* Rows of a transaction that is too large for the log, so that chunks of it are on disk and in the sequencer's hands. */
 static lum_txn *begin_large(lum_store *store, uint64_t first)
 {
@@ -643,6 +675,7 @@ int main(void)
         cmocka_unit_test(waiting_works_in_every_mode_and_times_out),
         cmocka_unit_test(a_bad_row_changes_nothing),
         cmocka_unit_test(a_commit_whose_log_write_or_sync_fails_is_in_doubt),
+        cmocka_unit_test(a_damaged_log_leaves_outcomes_unknown),
         cmocka_unit_test(rolled_back_space_is_used_again),
         cmocka_unit_test(a_full_disk_refuses_small_commits_until_there_is_room),
         cmocka_unit_test(misuse_is_answered),
