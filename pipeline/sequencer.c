@@ -134,7 +134,10 @@ void lum__sequencer_poison(struct lum__sequencer *sequencer)
 
 lum_status lum__sequencer_check(struct lum__sequencer *sequencer)
 {
-    if (atomic_load_explicit(&sequencer->is_poisoned, memory_order_acquire) != POISONED) return LUM_OK; /* P2 */
+    uint32_t state = atomic_load_explicit(&sequencer->is_poisoned, memory_order_acquire); /* P2 */
+    if (state == HEALTHY) return LUM_OK;
+    /* The cause is being written down by another thread. Never LUM_OK: a commit would be answered so without being published. */
+    if (state == BEING_POISONED) return lum__fail(LUM_ERR_POISONED, "a write or a sync failed just now, in another thread");
     struct lum__error error = sequencer->poison_error;
     error.status = LUM_ERR_POISONED;
     lum__error_restore(&error);

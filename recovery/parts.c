@@ -103,7 +103,8 @@ static lum_status fold_and_write(struct lum__parts *parts, const struct lum__ope
         lum__fold_publish(fold);
     } else {
         struct lum__error cause = *lum__error_last();
-        lum__fold_discard(parts, fold, status == LUM_ERR_SYNC);
+        /* Only for want of space or memory is it sure that no checkpoint is there under its name; else it may be, and names the fold's chunks. */
+        lum__fold_discard(parts, fold, status != LUM_ERR_NO_SPACE && status != LUM_ERR_NO_MEMORY);
         lum__error_restore(&cause);
     }
     lum__catalogue_unpin(parts->catalogue, pinned); /* NULL is fine */
