@@ -348,22 +348,33 @@ static int compare_chunks(const void *a, const void *b)
 static int compare_transactions(const void *a, const void *b)
 {
     const struct lum__salvage_transaction *left = a, *right = b;
+    bool is_left_run = left->run_first > 0, is_right_run = right->run_first > 0;
     if (left->commit_sequence != right->commit_sequence) return left->commit_sequence < right->commit_sequence ? -1 : 1;
-    return (right->is_count_known > left->is_count_known) - (right->is_count_known < left->is_count_known);
+    if (is_left_run != is_right_run) return is_left_run - is_right_run; /* a run behind all that it may replace */
+    if (left->is_count_known != right->is_count_known) return right->is_count_known - left->is_count_known;
+    return (left->lum_count < right->lum_count) - (left->lum_count > right->lum_count); /* the log's before a run's member */
 }
 
 static uint64_t count_named(const struct find *find, uint64_t id);
 
 /* Small transactions that a damaged checkpoint has as a run, and the log one by one: one of the two goes. transactions[first .. kept): those before the
- * run that are kept so far. True: the run stays. */
+ * run that are kept so far. True: the run stays, and of those in it the ones that have a label, without rows: members, as the checkpoint has them. */
 static bool settle_run(struct find *find, const struct lum__salvage_transaction *run, size_t *kept)
 {
     struct lum__salvage_transaction *all = find->salvage->transactions;
-    size_t first = *kept;
-    while (first > find->base_count && all[first - 1].commit_sequence >= run->run_first) first--;
-    if (first < *kept && count_named(find, run->transaction_id) < run->chunk_count) return false; /* the log has more */
-    for (size_t i = first; i < *kept; i++) free_texts(&all[i]);
+    size_t first = *kept, end = *kept;
+    bool has_rows = false; /* a member of the checkpoint has none */
+    while (first > find->base_count && all[first - 1].commit_sequence >= run->run_first) has_rows |= all[--first].lum_count > 0;
+    if (has_rows && count_named(find, run->transaction_id) < run->chunk_count) return false; /* the log has more */
     *kept = first;
+    for (size_t i = first; i < end; i++) {
+        if (all[i].label == NULL || all[i].label[0] == 0) {
+            free_texts(&all[i]);
+            continue;
+        }
+        all[i].lum_count = all[i].chunk_count = 0;
+        all[(*kept)++] = all[i];
+    }
     return true;
 }
 
@@ -380,7 +391,7 @@ static void remove_repeated(struct find *find)
             free_texts(&all[i]);
             continue;
         }
-        if (kept > find->base_count && all[kept - 1].commit_sequence == all[i].commit_sequence) {
+        if (all[i].run_first == 0 && kept > find->base_count && all[kept - 1].commit_sequence == all[i].commit_sequence) {
             free_texts(&all[i]);
             continue;
         }
@@ -472,13 +483,14 @@ static lum_status resolve(struct find *find, struct lum__salvage_transaction *tr
 {
     struct lum__salvage *salvage = find->salvage;
     if (transaction->is_count_known && transaction->chunk_count == 0 && transaction->lum_count > 0) return resolve_small(find, transaction);
+    bool is_empty = transaction->is_count_known && transaction->chunk_count == 0; /* a member: chunks with its id are its run's */
     uint64_t id = transaction->transaction_id, rows = 0;
     size_t named = first_of(find->named, find->named_count, id);
     size_t scanned = first_of(salvage->scanned, salvage->scanned_count, id);
     bool is_whole = transaction->is_count_known && count_named(find, id) >= transaction->chunk_count;
     if (is_whole) scanned = salvage->scanned_count; /* the log has all of it */
     transaction->chunk_first = salvage->chunk_count;
-    for (const struct lum__chunk_entry *entry; (entry = next_chunk(find, id, &named, &scanned)) != NULL;) {
+    for (const struct lum__chunk_entry *entry; !is_empty && (entry = next_chunk(find, id, &named, &scanned)) != NULL;) {
         rows += entry->row_count;
         LUM_TRY(add_chunk(salvage, entry));
         salvage->chunks[salvage->chunk_count - 1].commit_sequence = transaction->commit_sequence;
