@@ -418,6 +418,8 @@ static void fail_request(struct lum__sequencer *sequencer, struct lum__request *
         break;
     case LUM__REQUEST_COMMIT:
         if (request->chain != NULL) request->chain->is_broken = true;
+        /* Nobody rolls back what never had a chunk: an entry for it would go into every checkpoint from here on. */
+        if (open != NULL && request->chunk_count == 0 && open->base.chunk_count == 0 && !request->is_logged) remove_open(sequencer, open);
         /* P6: submitted and then failed is in doubt; before that it never becomes visible, and the caller's rollback cleans up */
         answer(request->ticket, request->is_logged ? LUM_IN_DOUBT : status);
         break;

@@ -527,6 +527,36 @@ static void a_damaged_log_leaves_outcomes_unknown(void **state)
     end_world(&world);
 }
 
+/* An empty transaction that had no room in the log is over, and not open in every checkpoint to come. */
+static void an_empty_commit_without_room_leaves_nothing_open(void **state)
+{
+    struct world world;
+    lum_status status = LUM_OK;
+    struct lum__sim_fault fault = {.call = LUM__SIM_CREATE, .nth = 1, .os_errno = ENOSPC, .is_lasting = true, .path_prefix = "wal/"};
+    (void)state;
+    begin_world(&world);
+    lum__sim_arm(world.sim, &fault);
+    for (int refused = 0, tries = 0; refused < 3 && tries < 1000; refused += status == LUM_ERR_NO_SPACE, tries++) {
+        lum_txn *txn = NULL;
+        assert_int_equal(lum_txn_begin(world.store, NULL, &txn), LUM_OK);
+        status = lum_txn_commit(txn, NULL);
+    }
+    assert_int_equal(status, LUM_ERR_NO_SPACE);
+    lum__sim_disarm(world.sim);
+    assert_int_equal(lum_checkpoint(world.store), LUM_OK);
+    uint64_t numbers[8];
+    size_t count = 0;
+    struct lum__checkpoint checkpoint = {0};
+    struct lum__catalogue *catalogue = NULL;
+    assert_int_equal(lum__checkpoint_list(world.store->fs, numbers, 8, &count), LUM_OK);
+    assert_int_equal(lum__catalogue_create(&catalogue), LUM_OK);
+    assert_int_equal(lum__checkpoint_read(world.store->fs, numbers[0], NULL, &checkpoint, catalogue), LUM_OK);
+    assert_int_equal(checkpoint.open_count, 0);
+    lum__checkpoint_fini(&checkpoint);
+    lum__catalogue_destroy(catalogue);
+    end_world(&world);
+}
+
 /* Rows of a transaction that is too large for the log, so that chunks of it are on disk and in the sequencer's hands. */
 static lum_txn *begin_large(lum_store *store, uint64_t first)
 {
@@ -676,6 +706,7 @@ int main(void)
         cmocka_unit_test(a_bad_row_changes_nothing),
         cmocka_unit_test(a_commit_whose_log_write_or_sync_fails_is_in_doubt),
         cmocka_unit_test(a_damaged_log_leaves_outcomes_unknown),
+        cmocka_unit_test(an_empty_commit_without_room_leaves_nothing_open),
         cmocka_unit_test(rolled_back_space_is_used_again),
         cmocka_unit_test(a_full_disk_refuses_small_commits_until_there_is_room),
         cmocka_unit_test(misuse_is_answered),
