@@ -395,7 +395,8 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_begin(lum_store *store, const lum_txn
 /* Its id, for lum_txn_outcome(). 0 for NULL. */
 LUM_PUBLIC uint64_t lum_txn_id(const lum_txn *txn);
 /* Adds copies of count rows, in order. checksum is checked where it is not 0. LUM_ERR_INPUT (a bad row: nothing of this call was added) leaves the
- * transaction usable; after any other failure it can only be rolled back. Blocks for the writing of a chunk now and then. */
+ * transaction usable; after any other failure it can only be rolled back. Blocks for the writing of a chunk now and then, and for a chunk buffer,
+ * which loads share: never call it inside a callback of a load of the same store. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_append(lum_txn *txn, const lum_t *rows, size_t count);
 /* The same with all records of a group. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_append_group(lum_txn *txn, const lum_group_t *group);
@@ -420,7 +421,8 @@ enum lum_outcome {
 };
 /* What became of a transaction, also of one from before a crash and of one that was folded long ago. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_outcome(lum_store *store, uint64_t transaction_id, enum lum_outcome *out);
-/* The newest committed transaction, or load, with this label. LUM_ERR_NOT_FOUND if there is none. */
+/* The newest committed transaction, or load, with this label. LUM_ERR_NOT_FOUND if there is none; in a store opened for reading whose log is
+ * damaged (lum_verify), that says only that none is known in front of the damage. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_label_outcome(lum_store *store, const char *label, lum_receipt *out);
 
 /* ---------------------------------------------------------------------------------------------------- reading */
