@@ -14,6 +14,7 @@
 #include "cli/reject_writer.h"
 #include "cli/result.h"
 #include "cli/signals.h"
+#include "cli/target.h"
 
 #define FIELD(name) offsetof(struct lum__arguments, name)
 static const char *const time_unit_choices[] = {"ns", "us", "ms", "s", NULL};
@@ -308,6 +309,20 @@ static int open_rejects(struct load *load, const struct lum__input_files *files)
     return lum__reject_writer_open(&options, &load->rejects);
 }
 
+/* The files that tell about the load must not be what it reads: opening or writing them would empty it. */
+static int check_targets(const struct lum__arguments *arguments, const struct lum__input_files *files)
+{
+    const char *store = arguments->positional[0], *events = arguments->events_path, *report = arguments->report_path;
+    int exit_code = 0;
+    if (report) exit_code = lum__target_check("report", report, "name another file for it", store, files->paths, files->count);
+    if (exit_code != 0) {
+        lum__result_drop_report();
+        return exit_code;
+    }
+    if (!events || strcmp(events, "-") == 0) return 0;
+    return lum__target_check("events file", events, "name another file for them", store, files->paths, files->count);
+}
+
 static int open_events(struct load *load)
 {
     const char *path = load->arguments->events_path;
@@ -362,6 +377,7 @@ static int load_or_look(struct load *load, lum_load_report *report, struct lum__
     if (exit_code == 0) exit_code = lum__input_files_find(arguments->positional + 1, arguments->positional_count - 1, &files);
     options.paths = files.paths;
     options.path_count = files.count;
+    if (exit_code == 0) exit_code = check_targets(arguments, &files);
     if (exit_code == 0 && arguments->dry_run) exit_code = lum__load_dry_run(arguments, &options, reads_on(arguments, &reject_path), json);
     else if (exit_code == 0) exit_code = open_and_load(load, &files, &options, report);
     lum__input_files_free(&files);

@@ -9,6 +9,7 @@
 #include "cli/progress.h"
 #include "cli/result.h"
 #include "cli/signals.h"
+#include "cli/target.h"
 
 /* clang-format off: one a line, so that branches that add one do not meet */
 const struct lum__command *const lum__commands[] = {
@@ -86,6 +87,9 @@ static int run_command(const struct lum__command *command, int word_count, char 
         lum__options_print_help(stdout, command);
         return 0;
     }
+    if (exit_code == 0 && arguments.report_path && arguments.positional_count > 0)
+        exit_code = lum__target_check("report", arguments.report_path, "name another file for it",
+                                      arguments.positional[0], NULL, 0);
     if (exit_code == 0 && arguments.report_path) exit_code = lum__result_open_report(arguments.report_path);
     bool data_has_stdout =
         command->data_takes_stdout && (!arguments.output_path || strcmp(arguments.output_path, "-") == 0);

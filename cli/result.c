@@ -58,6 +58,12 @@ int lum__result_open_report(const char *path)
     return report.fd >= 0 ? 0 : lum__message_system(errno, path, "cannot write the report %s", path);
 }
 
+void lum__result_drop_report(void)
+{
+    if (report.fd >= 0) close(report.fd);
+    report.fd = -1;
+}
+
 static int save_report(const char *text)
 {
     if (ftruncate(report.fd, 0) != 0 && errno != EINVAL) /* a pipe or a device has no length */

@@ -29,6 +29,8 @@ void lum__result_write_ending(struct lum__json *json, int exit_code);
 /* Opens the file of --report before anything is done: a path that cannot be written should not show after an hour. What
  * it holds stays until the new report is written. Returns 0 or the exit code of a failure that was said. */
 int lum__result_open_report(const char *path);
+/* The file stays as it was: it turned out to be something that must not be written to. */
+void lum__result_drop_report(void);
 
 /* What was printed has left the process? Returns 0, or an exit code: of this failure, which is said, or of an earlier one. */
 int lum__result_flush_stdout(void);

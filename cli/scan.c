@@ -8,6 +8,7 @@
 #include "cli/result.h"
 #include "cli/scan_copy.h"
 #include "cli/signals.h"
+#include "cli/target.h"
 
 static const char *const format_choices[] = {"csv", "ndjson", "npy", "raw", NULL}; /* enum lum__row_format */
 static const struct lum__option own_options[] = {
@@ -92,7 +93,10 @@ static int scan_store(const struct lum__arguments *arguments, struct lum__scan_c
     lum_options options = lum__open_options(arguments, LUM__OPEN_READ);
     const char *path = arguments->positional[0];
     lum_store *store = NULL;
-    int exit_code = lum__open_store(path, &options, &store);
+    int exit_code = 0;
+    if (arguments->output_path && strcmp(arguments->output_path, "-") != 0)
+        exit_code = lum__target_check("output file", arguments->output_path, "name another file for the rows", path, NULL, 0);
+    if (exit_code == 0) exit_code = lum__open_store(path, &options, &store);
     if (exit_code != 0) return exit_code;
     lum_scan_options scan_options = selection(arguments);
     lum_status status = lum_scan_open(store, &scan_options, &copy->scan);

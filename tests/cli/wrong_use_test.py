@@ -26,6 +26,31 @@ def digest_of(store):
     return info["lums"], info["digest"], info["transactions"]
 
 
+def test_no_output_goes_over_the_store_or_the_input():
+    """Each of these once emptied or replaced a file of the store, or the input, some with exit code 0, or left a file in the store."""
+    lum("load", "kept.lum", "-", stdin=b"id\n1\n2\n")
+    rows = b"id,presence\n5,3\n6,1\n"
+    write("in-1.csv", rows)
+    os.symlink("in-1.csv", "in-link")
+    os.link("in-1.csv", "in-hard")
+    os.symlink("kept.lum/STATE", "state-link")
+    before = digest_of("kept.lum")
+    for target in ("kept.lum/STATE", "kept.lum/data/1.seg", "./kept.lum/../kept.lum/new", "state-link", "kept.lum"):
+        for arguments in (["scan", "kept.lum", "-o"], ["load", "kept.lum", "in-1.csv", "--events"], ["load", "kept.lum", "in-1.csv", "--report"],
+                          ["load", "kept.lum", "in-1.csv", "--dry-run", "--report"]):
+            done = lum(*arguments, target, expect=2)
+            check("would lie in the store" in done.err, arguments, target, done.err)
+    check(not os.path.exists("kept.lum/new"), "a file was made in the store")
+    for target in ("in-1.csv", "in-link", "in-hard"):
+        for option in ("--events", "--report"):
+            for source in ("in-1.csv", "in-[0-9].csv"):
+                done = lum("load", "kept.lum", source, "--on-error", "skip", option, target, expect=2)
+                check("is an input of this load" in done.err, option, target, done.err)
+                with open("in-1.csv", "rb") as file:
+                    check(file.read() == rows, option, target, "changed the input")
+    check(lum("verify", "kept.lum", "--json").json["ok"] is True and digest_of("kept.lum") == before, "the store changed")
+
+
 def test_bad_input_is_refused_and_the_store_stays():
     lum("load", "s.lum", "-", stdin=b"id,position_x\n1,2\n3,4\n")
     before = digest_of("s.lum")
