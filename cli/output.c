@@ -96,7 +96,7 @@ int lum__output_open(struct lum__output *output, const char *path, bool is_patch
         if (output->fd < 0) exit_code = refuse(output, errno);
     }
     if (exit_code == 0 && is_patched && !output->temporary && !can_patch(output)) exit_code = open_spool(output);
-    if (exit_code != 0) lum__output_close(output, false);
+    if (exit_code != 0) lum__output_close(output, LUM__OUTPUT_DROPPED);
     return exit_code;
 }
 
@@ -170,11 +170,19 @@ static int copy_spool(struct lum__output *output)
 
 /* The name is given to what is on the disk already, and is on the disk itself before the command says that it is done.
  */
-static int give_name(struct lum__output *output)
+static int give_name(struct lum__output *output, enum lum__output_ending ending)
 {
+    if (ending == LUM__OUTPUT_PARTIAL) {
+        char *incomplete;
+        if (asprintf(&incomplete, "%s.incomplete", output->target) < 0) return ENOMEM;
+        free(output->target);
+        output->target = incomplete;
+    }
     if (fsync(output->fd) != 0 || rename(output->temporary, output->target) != 0) return errno;
     free(output->temporary);
     output->temporary = NULL;
+    if (ending == LUM__OUTPUT_PARTIAL)
+        lum__message_note("the rows that could be read are in %s; %s is as it was", output->target, output->path);
     int directory = open(dirname(output->target), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) return errno;
     int os_errno = fsync(directory) == 0 || errno == EINVAL || errno == EROFS ? 0 : errno;
@@ -182,13 +190,14 @@ static int give_name(struct lum__output *output)
     return os_errno;
 }
 
-int lum__output_close(struct lum__output *output, bool is_complete)
+int lum__output_close(struct lum__output *output, enum lum__output_ending ending)
 {
     int os_errno = output->os_errno, exit_code = 0;
-    if (os_errno == 0 && is_complete && output->spool_fd >= 0) os_errno = copy_spool(output);
-    if (os_errno == 0 && is_complete && output->temporary) os_errno = give_name(output);
+    bool is_kept = ending != LUM__OUTPUT_DROPPED;
+    if (os_errno == 0 && is_kept && output->spool_fd >= 0) os_errno = copy_spool(output);
+    if (os_errno == 0 && is_kept && output->temporary) os_errno = give_name(output, ending);
     if (output->temporary) unlink(output->temporary);
-    if (output->fd >= 0 && output->path && close(output->fd) != 0 && os_errno == 0 && is_complete) os_errno = errno;
+    if (output->fd >= 0 && output->path && close(output->fd) != 0 && os_errno == 0 && is_kept) os_errno = errno;
     if (output->spool_fd >= 0) close(output->spool_fd);
     if (os_errno != 0) exit_code = refuse(output, os_errno);
     free(output->temporary);

@@ -34,8 +34,13 @@ int lum__output_open(struct lum__output *output, const char *path, bool is_patch
 bool lum__output_write(struct lum__output *output, uint64_t ticket, const uint8_t *bytes, size_t byte_count);
 /* Overwrites the first bytes. After all writes. */
 void lum__output_patch(struct lum__output *output, const uint8_t *bytes, size_t byte_count);
-/* After an open that was good. is_complete: the file gets its name; else it is removed. Returns 0 or the exit code of a
- * failure that was said. */
-int lum__output_close(struct lum__output *output, bool is_complete);
+enum lum__output_ending {
+    LUM__OUTPUT_DROPPED,  /* the file is removed; what had its name stays */
+    LUM__OUTPUT_COMPLETE, /* the file gets its name */
+    LUM__OUTPUT_PARTIAL   /* rows are missing: it gets its name with .incomplete behind, and this is said; what had the name stays */
+};
+/* After an open that was good. Standard output and what is written in place keep what they got. Returns 0 or the exit code of
+ * a failure that was said. */
+int lum__output_close(struct lum__output *output, enum lum__output_ending ending);
 
 #endif

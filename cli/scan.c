@@ -29,7 +29,7 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_STRING,
      .offset = offsetof(struct lum__arguments, output_path),
      .argument = "FILE",
-     .help = "instead of standard output; the file gets its name when it is complete and synced"},
+     .help = "instead of standard output; the file gets its name when it is complete and synced; over damage, what can be read goes to FILE.incomplete"},
     {.name = "latest",
      .kind = LUM__OPTION_FLAG,
      .offset = offsetof(struct lum__arguments, latest),
@@ -106,7 +106,9 @@ static int scan_store(const struct lum__arguments *arguments, struct lum__scan_c
     exit_code = lum__output_open(output, arguments->output_path, arguments->row_format == LUM__ROWS_NPY);
     if (exit_code == 0) {
         exit_code = lum__scan_copy_run(copy);
-        int output_code = lum__output_close(output, exit_code == 0 || exit_code == LUM__EXIT_DAMAGE);
+        int output_code = lum__output_close(output, exit_code == 0                 ? LUM__OUTPUT_COMPLETE
+                                                    : exit_code == LUM__EXIT_DAMAGE ? LUM__OUTPUT_PARTIAL
+                                                                                    : LUM__OUTPUT_DROPPED);
         if (exit_code == 0) exit_code = output_code;
     }
     lum_scan_counts_get(copy->scan, counts);

@@ -242,6 +242,30 @@ def test_limit_and_interruption():
     check(not [name for name in os.listdir(".") if ".part-" in name], "a temporary file is left")
 
 
+def test_damage_does_not_replace_an_earlier_file():
+    """A scan that misses rows once took the name, and the place, of a whole file."""
+    lum("load", "damaged.lum", "-", stdin=("id\n" + "".join(f"{i * i}\n" for i in range(20000))).encode())
+    for form in ("csv", "ndjson", "npy", "raw"):
+        lum("scan", "damaged.lum", "--format", form, *all_columns(form), "-o", f"whole.{form}")
+    segment = os.path.join("damaged.lum", "data", "1.seg")
+    with open(segment, "r+b") as file:
+        data = file.read()
+        at = data.index(b"LPAG") + 1000
+        file.seek(at)
+        file.write(bytes([data[at] ^ 1]))
+    for form in ("csv", "ndjson", "npy", "raw"):
+        with open(f"whole.{form}", "rb") as file:
+            whole = file.read()
+        done = lum("scan", "damaged.lum", "--format", form, *all_columns(form), "-o", f"whole.{form}", expect=3)
+        check("whole." + form + ".incomplete" in done.err, done.err)
+        with open(f"whole.{form}", "rb") as file:
+            check(file.read() == whole, form, "the earlier file was replaced")
+        check(0 < os.path.getsize(f"whole.{form}.incomplete") < len(whole), form, "what could be read")
+        lum("scan", "damaged.lum", "--format", form, "-o", f"never.{form}", expect=3)
+        check(not os.path.exists(f"never.{form}"), form, "a partial file has the whole one's name")
+    check(not [name for name in os.listdir(".") if ".part-" in name], "a temporary file is left")
+
+
 def test_latest_is_the_newest_version_of_each_id():
     newest = {}
     for i in range(3000):  # a later version replaces an earlier one, also in its place
