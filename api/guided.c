@@ -102,24 +102,23 @@ static lum_status back_up(struct guided *guided)
 
 /* ------------------------------------------------------------------------------------------------------------ carrying out */
 
-static lum_status open_and_close(struct guided *guided, enum lum__choice choice)
+static lum_status open_and_close(struct lum__fs *fs, struct lum__file *lock_file, const lum_options *options,
+                                 enum lum__choice choice, lum_recovery_data *out)
 {
     struct lum__parts parts;
-    const lum_options *options = guided->options;
     lum_status status =
-        lum__parts_open_chosen(guided->fs, options, choice, options->threads, options->memory_bytes_max, &parts);
-    guided->report->recovery = parts.report;
+        lum__parts_open_chosen(fs, options, choice, options->threads, options->memory_bytes_max, &parts);
+    *out = parts.report;
     LUM_TRY(status);
-    return lum__parts_close_clean(&parts, guided->lock_file);
+    return lum__parts_close_clean(&parts, lock_file);
 }
 
-static lum_status carry_out(struct guided *guided, const struct lum__way *way)
+lum_status lum__guided_carry_out(struct lum__fs *fs, struct lum__file *lock_file, const lum_options *options,
+                                 struct lum__state *state, enum lum__choice choice, lum_recovery_data *out)
 {
-    struct lum__state state = guided->examination.state;
-    LUM_TRY(back_up(guided));
-    LUM_TRY(lum__state_check_writable(&state));
-    LUM_TRY(lum__state_write(guided->fs, &state));
-    return open_and_close(guided, way->choice);
+    LUM_TRY(lum__state_check_writable(state));
+    LUM_TRY(lum__state_write(fs, state)); /* G5 */
+    return open_and_close(fs, lock_file, options, choice, out);
 }
 
 static lum_status run(struct guided *guided)
@@ -127,12 +126,15 @@ static lum_status run(struct guided *guided)
     struct lum__plan_options plan_options = {.workers = guided->options->threads,
                                              .memory_bytes_max = guided->options->memory_bytes_max};
     const struct lum__way *way = NULL;
+    lum_recovery_data *recovery = &guided->report->recovery;
     LUM_TRY(lum__examine(guided->fs, &plan_options, &guided->examination));
-    if (guided->examination.needs_choice) {
-        LUM_TRY(choose(guided, &way));
-        return guided->guide->dry_run ? LUM_OK : carry_out(guided, way);
-    }
-    return guided->guide->dry_run ? LUM_OK : open_and_close(guided, LUM__CHOICE_NONE);
+    if (guided->examination.needs_choice) LUM_TRY(choose(guided, &way));
+    if (guided->guide->dry_run) return LUM_OK;
+    if (way == NULL)
+        return open_and_close(guided->fs, guided->lock_file, guided->options, LUM__CHOICE_NONE, recovery);
+    LUM_TRY(back_up(guided)); /* no copy, no choice */
+    return lum__guided_carry_out(guided->fs, guided->lock_file, guided->options, &guided->examination.state,
+                                 way->choice, recovery);
 }
 
 static lum_status take_lock(struct guided *guided)

@@ -56,6 +56,9 @@ void lum__store_end_transactions(lum_store *store);
 LUM_MUST_USE lum_status lum__options_resolve(const lum_options *options, lum_options *out);
 /* lum_open on any file table (tests use simulated disks); options resolved. The store owns fs, also after a failure. */
 LUM_MUST_USE lum_status lum__store_open_fs(struct lum__fs *fs, const char *directory, const lum_options *options, lum_store **out);
+/* What a person chose (G5 and G6 of recovery/README.md), when the emergency backup is there. state: as examined. */
+LUM_MUST_USE lum_status lum__guided_carry_out(struct lum__fs *fs, struct lum__file *lock_file, const lum_options *options, struct lum__state *state,
+                                              enum lum__choice choice, lum_recovery_data *out);
 /* Allocated bytes of all files of a store directory. */
 LUM_MUST_USE lum_status lum__store_bytes_on_disk(struct lum__fs *fs, uint64_t *out);
 

@@ -144,9 +144,10 @@ static lum_status check_room(struct raw *raw)
     struct lum__file *from = NULL, *to = NULL;
     bool is_shared = false;
     if (lum__fs_open_file(raw->from, "LOCK", LUM__OPEN_READ, &from) == LUM_OK) {
-        LUM_TRY(lum__fs_open_file(raw->to, "STATE.tmp", LUM__OPEN_WRITE | LUM__OPEN_CREATE, &to));
-        is_shared = lum__file_clone(from, to);
+        lum_status status = lum__fs_open_file(raw->to, "STATE.tmp", LUM__OPEN_WRITE | LUM__OPEN_CREATE, &to);
+        is_shared = status == LUM_OK && lum__file_clone(from, to);
         (void)lum__file_close(from);
+        LUM_TRY(status);
         LUM_TRY(lum__file_close(to));
         LUM_TRY(lum__fs_unlink(raw->to, "STATE.tmp"));
     }

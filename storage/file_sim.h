@@ -106,6 +106,9 @@ uint64_t lum__sim_call_count(struct lum__sim *sim, enum lum__sim_call call); /* 
 uint64_t lum__sim_steps(struct lum__sim *sim);
 void lum__sim_stop_at(struct lum__sim *sim, uint64_t nth); /* 1: the next step; 0: never */
 bool lum__sim_is_stopped(struct lum__sim *sim);
+/* Called once for each stop, by the thread whose step it is, with the step's path, so that a test can count what it
+ * interrupts. It must not call the disk. Stays until it is replaced; NULL: nobody asks. */
+void lum__sim_set_on_stop(struct lum__sim *sim, void (*on_stop)(void *context, const char *path), void *context);
 
 void lum__sim_set_limit(struct lum__sim *sim, uint64_t bytes); /* 0: none */
 uint64_t lum__sim_used_bytes(struct lum__sim *sim);

@@ -293,6 +293,14 @@ bool lum__sim_is_stopped(struct lum__sim *sim)
     return is_stopped;
 }
 
+void lum__sim_set_on_stop(struct lum__sim *sim, void (*on_stop)(void *context, const char *path), void *context)
+{
+    lum__sim_lock(sim);
+    sim->on_stop = on_stop;
+    sim->on_stop_context = context;
+    lum__sim_unlock(sim);
+}
+
 void lum__sim_set_limit(struct lum__sim *sim, uint64_t bytes)
 {
     lum__sim_lock(sim);

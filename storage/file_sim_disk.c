@@ -63,6 +63,7 @@ lum_status lum__sim_enter(struct lum__sim *sim, uint64_t generation, enum lum__s
     if (is_step && !is_dead && !sim->is_stopped) {
         sim->steps++;
         if (sim->stop_step != 0 && sim->steps >= sim->stop_step) sim->is_stopped = true;
+        if (sim->is_stopped && sim->on_stop != NULL) sim->on_stop(sim->on_stop_context, path);
     }
     if (is_dead || sim->is_stopped) {
         return lum__fail_errno(EIO, path, LUM_NO_OFFSET, "%s: the process is dead to this disk", path);

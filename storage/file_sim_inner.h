@@ -130,6 +130,8 @@ struct lum__sim {
     int struck_errno; /* of the call that has just entered, if it is one that fails in its own way (write, sync) */
     uint64_t next_change_id;
     uint64_t steps, stop_step; /* stop_step 0: never */
+    void (*on_stop)(void *context, const char *path);
+    void *on_stop_context;
     uint64_t limit_blocks;     /* 0: none */
     bool is_stopped, is_read_only, no_direct, reorders_queue, ignores_file_sync, ignores_dir_sync;
 };

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "recovery/verify.h"
 #include "storage/file_sim.h"
+#include "support/phase.h"
 #include "support/tiny_store.h"
 
 enum { SEEDS = 1000, LOADS_MAX = 256, ROUNDS = 3, INTERRUPTIONS_MAX = 2, WHY_BYTES = 512 };
@@ -122,6 +123,7 @@ static bool crash(struct run *run)
 {
     struct lum__fs *fs = run->tiny.fs;
     bool is_cut = pick(run, 4) != 0;
+    lum_test_phase_cut(run->sim, is_cut);
     if (is_cut) {
         lum__sim_power_cut(run->sim, (enum lum__sim_mode)pick(run, LUM__SIM_MODES), lum__splitmix64(&run->random));
     } else {
@@ -172,6 +174,7 @@ static bool recover(struct run *run, bool is_cut)
     size_t must = is_cut ? run->acknowledged : run->written;
     for (int interruptions = 0; interruptions < INTERRUPTIONS_MAX && pick(run, 3) == 0; interruptions++) {
         lum__sim_stop_at(run->sim, 1 + pick(run, 40));
+        lum_test_phase_enter_life(interruptions + 1);
         lum_status status = start(run);
         if (status != LUM_OK && !lum__sim_is_stopped(run->sim))
             return complain(run, "an opening failed before it was cut off");
@@ -229,10 +232,12 @@ static bool run_seed(uint64_t seed, enum mutation mutation, char why[WHY_BYTES])
     bool is_well = true;
     run->seed = run->random = seed;
     run->sim = lum__sim_create(seed);
+    lum_test_phase_watch(run->sim);
     lum__sim_ignore_file_sync(run->sim, mutation == MUTATION_NO_FILE_SYNC);
     lum__sim_ignore_dir_sync(run->sim, mutation == MUTATION_NO_DIR_SYNC);
     lum__sim_set_direct(run->sim, pick(run, 4) != 0);
     for (int round = 0; is_well && round < ROUNDS; round++) {
+        lum_test_phase_enter_life(0);
         lum__sim_stop_at(run->sim, 1 + pick(run, round == 0 ? 300 : 150));
         bool is_sync_failing = pick(run, 8) == 0;
         if (is_sync_failing) { /* a failed sync loses sectors for good, and reading them back shows them all the same */
@@ -273,6 +278,7 @@ static void every_cut_is_survived(void **state)
                   " creations cut off\n",
                   met.rows['A'], met.rows['B'], met.rows['T'], met.rows['K'], met.recycled, met.in_doubt,
                   met.interrupted_recoveries, met.interrupted_creations);
+    lum_test_phase_print();
     if (seed_count < SEEDS) return;
     assert_true(met.rows['A'] > 50 && met.rows['B'] > 500 && met.rows['T'] > 100 && met.rows['K'] > 20);
     assert_true(met.recycled > 50 && met.in_doubt > 100);

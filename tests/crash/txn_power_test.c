@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "recovery/verify.h"
 #include "storage/file_sim.h"
+#include "support/phase.h"
 #include "support/rows.h"
 
 enum { THREADS_MAX = 16, TRANSACTIONS_MAX = 400, ROWS_STRIDE = 100000 };
@@ -261,7 +262,8 @@ static void check_attempt(struct round *round, lum_store *store, struct attempt 
     if (!attempt->is_there && attempt->sequence < *lowest_lost) *lowest_lost = attempt->sequence;
 }
 
-static void check_store(struct lum__sim *sim, struct round *round, bool may_lose, uint32_t *digest, uint64_t *transactions)
+/* Ends with a clean close or, what is there being durable now, with another power cut. */
+static void check_store(struct lum__sim *sim, struct round *round, bool may_lose, bool ends_in_cut, uint32_t *digest, uint64_t *transactions)
 {
     lum_store *store = NULL;
     uint64_t rows = 0, highest_there = 0, lowest_lost = UINT64_MAX;
@@ -283,7 +285,8 @@ static void check_store(struct lum__sim *sim, struct round *round, bool may_lose
             check_attempt(round, store, &round->workers[i].attempts[j], may_lose, &highest_there, &lowest_lost);
     }
     if (failure == NULL && lowest_lost < highest_there) fail_round("a commit is missing before one that is there");
-    if (lum_close(store) != LUM_OK) fail_round("the store does not close");
+    if (ends_in_cut) lum__sim_power_cut(sim, (enum lum__sim_mode)(round->seed % LUM__SIM_MODES), round->seed);
+    if (lum_close(store) != LUM_OK && !ends_in_cut) fail_round("the store does not close");
 }
 
 static void on_finding(void *context, const lum_finding *finding)
@@ -335,7 +338,9 @@ static void make_round(struct round *round, uint64_t seed)
 
 static void cut(struct lum__sim *sim, uint64_t *random, bool *was_power_cut)
 {
-    if (pick(random, 4) == 0) {
+    bool is_kill = pick(random, 4) == 0;
+    lum_test_phase_cut(sim, !is_kill);
+    if (is_kill) {
         lum__sim_kill(sim, lum__splitmix64(random));
     } else {
         *was_power_cut = true;
@@ -343,11 +348,23 @@ static void cut(struct lum__sim *sim, uint64_t *random, bool *was_power_cut)
     }
 }
 
-/* Opens, is stopped at a step of that, and cut once more. */
-static void stop_recovery(struct lum__sim *sim, const struct round *round, uint64_t step, uint64_t *random, bool *was_power_cut)
+/* Where the disk is to stop: half of the time at any step, else soon after something that takes few steps has begun. */
+static void choose_stop(struct lum__sim *sim, int life, uint64_t spread, uint64_t *random)
+{
+    static const enum lum_test_phase rare[] = {PHASE_CHECKPOINT, PHASE_FOLD, PHASE_RECYCLE, PHASE_CLOSE, PHASE_TRIM, PHASE_ROTATE};
+    enum lum_test_phase phase = rare[pick(random, sizeof rare / sizeof rare[0])];
+    uint64_t nth = 1 + pick(random, life == 0 ? 4 : 1), steps = 1 + pick(random, 8);
+    if (pick(random, 2) == 0) lum_test_phase_aim(sim, phase, nth, steps);
+    else lum__sim_stop_at(sim, 1 + pick(random, spread));
+}
+
+/* Opens, is stopped at a step of that, and cut once more. life: which opening this is. step 0: any. */
+static void stop_recovery(struct lum__sim *sim, const struct round *round, int life, uint64_t step, uint64_t *random, bool *was_power_cut)
 {
     lum_store *store = NULL;
-    lum__sim_stop_at(sim, step);
+    if (step > 0) lum__sim_stop_at(sim, step);
+    else choose_stop(sim, life, 60, random);
+    lum_test_phase_enter_life(life);
     if (open_on(sim, &round->options, &store) == LUM_OK) lum_close(store);
     cut(sim, random, was_power_cut);
 }
@@ -360,21 +377,35 @@ static void run_round(struct round *round, uint64_t seed, uint64_t only_step)
     if (only_step > 0) round->threads = 1;
     struct lum__sim *sim = lum__sim_create(seed);
     lum__sim_set_reorder_queue(sim, true);
+    lum_test_phase_watch(sim);
+    lum_test_phase_enter_life(0);
     if (pick(&random, 8) == 0) lum__sim_set_direct(sim, false);
     bool was_power_cut = false;
-    lum__sim_stop_at(sim, only_step > 0 ? only_step : 20 + pick(&random, pick(&random, 3) == 0 ? 60 : 500));
+    if (only_step > 0) lum__sim_stop_at(sim, only_step);
+    else choose_stop(sim, 0, pick(&random, 3) == 0 ? 80 : 520, &random);
     run_threads(sim, round);
     cut(sim, &random, &was_power_cut);
-    if (only_step > 0 && only_step % 3 == 0) stop_recovery(sim, round, 1 + only_step / 3 % 60, &random, &was_power_cut);
-    for (int attempt = 0; only_step == 0 && attempt < 2 && pick(&random, 3) == 0; attempt++)
-        stop_recovery(sim, round, 1 + pick(&random, 60), &random, &was_power_cut);
+    if (only_step > 0 && only_step % 3 == 0) stop_recovery(sim, round, 1, 1 + only_step / 3 % 60, &random, &was_power_cut);
+    for (int life = 1; only_step == 0 && life <= 2 && pick(&random, life == 1 ? 3 : 2) == 0; life++)
+        stop_recovery(sim, round, life, 0, &random, &was_power_cut);
     uint64_t transactions = 0, transactions_again = 0;
     uint32_t digest = 0, digest_again = 0;
-    check_store(sim, round, was_power_cut, &digest, &transactions);
+    check_store(sim, round, was_power_cut, pick(&random, 2) == 0, &digest, &transactions);
     if (failure == NULL) check_verify(sim);
-    if (failure == NULL) check_store(sim, round, was_power_cut, &digest_again, &transactions_again);
+    if (failure == NULL) check_store(sim, round, was_power_cut, false, &digest_again, &transactions_again);
     if (failure == NULL && (transactions != transactions_again || digest != digest_again)) fail_round("opening once more changed something");
     lum__sim_destroy(sim);
+}
+
+/* A test that no longer gets to where it should turns red. */
+static bool is_everything_met(void)
+{
+    static const enum lum_test_phase work[] = {PHASE_DATA, PHASE_LOG,  PHASE_ROTATE,  PHASE_CREATE, PHASE_CHECKPOINT,
+                                               PHASE_FOLD, PHASE_OPEN, PHASE_RECYCLE, PHASE_CLOSE,  PHASE_TRIM};
+    static const enum lum_test_phase recovery[] = {PHASE_OPEN, PHASE_FOLD, PHASE_CHECKPOINT, PHASE_CLOSE};
+    uint32_t missing = lum_test_phase_missing(0, work, sizeof work / sizeof work[0]);
+    for (int life = 1; life <= 2; life++) missing += lum_test_phase_missing(life, recovery, sizeof recovery / sizeof recovery[0]);
+    return missing == 0;
 }
 
 int main(int argc, char **argv)
@@ -397,6 +428,8 @@ int main(int argc, char **argv)
         printf("seed %llu: %s\n", (unsigned long long)seed, failure);
     }
     free(round);
-    printf("%llu rounds, %llu failures\n", (unsigned long long)rounds, (unsigned long long)failures);
-    return failures > 0 ? 1 : 0;
+    bool is_blind = !steps && rounds >= 1000 && !is_everything_met();
+    printf("%llu rounds, %llu failures; ", (unsigned long long)rounds, (unsigned long long)failures);
+    lum_test_phase_print();
+    return failures > 0 || is_blind ? 1 : 0;
 }
