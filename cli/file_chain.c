@@ -49,17 +49,20 @@ static lum_status on_rejected(void *context, uint32_t worker, const struct lum__
     return lum__reject_writer_row(chain->options.rejects, worker, lum_input_name(file->input), file->first_row, row);
 }
 
-static lum_status open_reader(const struct lum__file_chain *chain, struct lum_input *input, struct lum__row_source **out)
+static lum_status open_reader(const struct lum__file_chain *chain, struct lum_input *input, uint64_t first_row,
+                              struct lum__row_source **out)
 {
+    struct lum__row_options rows = chain->options.rows;
     enum lum__input_format format;
     const char *why;
     *out = NULL;
+    rows.rows_before = first_row;
     lum_status status = lum__input_format_choose(input, chain->options.format, &format, &why);
-    if (status == LUM_OK) status = lum__input_format_open(input, format, &chain->options.rows, out);
+    if (status == LUM_OK) status = lum__input_format_open(input, format, &rows, out);
     if (status != LUM_OK) return status;
     lum__message_detail("%s: %s (%s), compression %s, --map '%s'", lum_input_name(input), lum__input_format_names[format], why,
                         lum_input_compression(input), (*out)->mapping_text);
-    bool needs_header = (format == LUM__INPUT_CSV || format == LUM__INPUT_TSV) && !chain->options.rows.no_header;
+    bool needs_header = (format == LUM__INPUT_CSV || format == LUM__INPUT_TSV) && !rows.no_header;
     if (!(*out)->is_empty || !needs_header) return LUM_OK;
     return lum_source_fail(lum_input_name(input), 0, UINT64_MAX,
                            "the file is empty: there is not even a header line (--no-header accepts it as no rows)");
@@ -70,7 +73,7 @@ static lum_status open_file(struct lum__file_chain *chain, struct chain_file *fi
     struct lum_input *input = NULL;
     struct lum__row_source *reader = NULL;
     lum_status status = lum_input_open(file->path, &input);
-    if (status == LUM_OK) status = open_reader(chain, input, &reader);
+    if (status == LUM_OK) status = open_reader(chain, input, first_row, &reader);
     if (status == LUM_OK && chain->options.rejects)
         status = lum__reject_writer_begin_input(chain->options.rejects, lum_input_name(input), reader);
     if (status != LUM_OK) {

@@ -123,6 +123,7 @@ static lum_status sample_input(struct dry_run *run, struct lum_input *input, str
     enum lum__input_format format;
     run->sample = sample;
     rows.rejects = &sink;
+    rows.rows_before = run->parsed_rows; /* right as long as rows are shown: no more are once an input is not read to its end */
     lum_status status = lum__input_format_choose(input, run->options->format, &format, &sample->why);
     if (status == LUM_OK) status = lum__input_format_open(input, format, &rows, &reader);
     if (status != LUM_OK) return status;

@@ -114,7 +114,7 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     bool more = lum__csv_next_row(&cursor);
     LUM_ASSERT(more); /* rows_left was counted by the scanner, which agrees with the cursor on what a row is */
     const uint8_t *row_begin = cursor.at;
-    if (parse_row(source, &cursor, worker->next_row + 1, &filled->rows[filled->count], &field, &fault)) {
+    if (parse_row(source, &cursor, source->plan.rows_before + worker->next_row + 1, &filled->rows[filled->count], &field, &fault)) {
         filled->count++;
     } else {
         while (!field.row_ended) lum__csv_next_field(&cursor, &field);
@@ -160,8 +160,8 @@ static void take_rows(struct lum__csv_source *source, uint32_t worker_index, uin
         take_row(source, worker_index, filled);
         return;
     }
-    uint32_t count = source->kernel->csv_parse(index, &source->fast, worker->next_row + 1, rows_max,
-                                               filled->rows + filled->count, &any_bad);
+    uint32_t count = source->kernel->csv_parse(index, &source->fast, source->plan.rows_before + worker->next_row + 1,
+                                               rows_max, filled->rows + filled->count, &any_bad);
     if (count == 0) { /* more or fewer fields than there should be */
         lum__csv_index_skip_row(index);
         take_row(source, worker_index, filled);
@@ -293,6 +293,7 @@ lum_status lum__csv_open(const struct lum__input_bytes *input, const struct lum_
         LUM_TRY_OUT(lum__mapping_resolve(options->mapping, &source->columns, source->name, &source->plan));
     LUM_TRY_OUT(describe_mapping(source));
     lum__mapping_set_time_unit(&source->plan, options->time_unit);
+    source->plan.rows_before = options->rows_before;
     for (uint32_t rule = 0; rule < source->plan.rule_count; ++rule)
         if (source->plan.rules[rule].field == LUM__FIELD_CHECKSUM) source->shown.source.has_checksums = true;
     source->kernel = lum__text_kernel_current();

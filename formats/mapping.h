@@ -7,7 +7,7 @@
  *
  * A plain name ends at a comma or at a `*` that a scale follows; anything else needs the quotes. A source that names no
  * column but is a value that the field can take (3, group, 2020-01-01) is a constant; id takes no constant. @row is the
- * number of the row in its input, from 1, and only for id. Fields without an item map themselves to a column of their
+ * number of the row, from 1, through all inputs of a load, refused rows counted; only for id. Fields without an item map themselves to a column of their
  * own name; then come the defaults: presence 1, everything else 0. id is required. */
 #ifndef LUM_FORMATS_MAPPING_H
 #define LUM_FORMATS_MAPPING_H
@@ -52,6 +52,7 @@ struct lum__mapping_plan {
     struct lum__mapping_rule rules[LUM__FIELD_COUNT];
     uint32_t rule_count;
     bool id_is_row_number;
+    uint64_t rows_before; /* of inputs in front of this one, which row numbers go on from */
     lum_t defaults;
 };
 

@@ -331,11 +331,11 @@ bool lum__ndjson_parse_row(const struct lum__ndjson_source *source, struct lum__
                            struct lum__row_fault *fault)
 {
     *row = source->plan.defaults;
-    if (source->plan.id_is_row_number) row->id = worker->next_row + 1;
+    if (source->plan.id_is_row_number) row->id = source->plan.rows_before + worker->next_row + 1;
     if (!is_odd && worker->form.value_count > 0) {
         if (parse_like_before(source, worker, begin, end, row)) return true;
         *row = source->plan.defaults;
-        if (source->plan.id_is_row_number) row->id = worker->next_row + 1;
+        if (source->plan.id_is_row_number) row->id = source->plan.rows_before + worker->next_row + 1;
     }
     return parse_any(source, worker, begin, end, is_odd, row, fault);
 }

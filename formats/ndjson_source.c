@@ -243,6 +243,7 @@ static lum_status resolve(struct lum__ndjson_source *source, const struct lum__r
     (void)lum__mapping_describe(&source->plan, &keys, source->mapping_text, length + 1);
     add_field_names(source, options->mapping);
     lum__mapping_set_time_unit(&source->plan, options->time_unit);
+    source->plan.rows_before = options->rows_before;
     return index_rules(source);
 }
 

@@ -83,7 +83,7 @@ static bool convert_record(const struct npy_source *source, const uint8_t *recor
                            struct lum__row_fault *fault)
 {
     *row = source->plan.defaults;
-    if (source->plan.id_is_row_number) row->id = row_number + 1;
+    if (source->plan.id_is_row_number) row->id = source->plan.rows_before + row_number + 1;
     for (uint32_t i = 0; i < source->plan.rule_count; ++i) {
         const struct lum__npy_rule *rule = &source->rules[i];
         enum lum__field field = rule->rule.field;
@@ -121,7 +121,8 @@ static bool convert_rows(const struct npy_source *source, const uint8_t *records
     bool is_good = reserved_is_zero(source, records, count);
 
     for (size_t i = 0; i < count; ++i) rows[i] = source->plan.defaults;
-    for (size_t i = 0; source->plan.id_is_row_number && i < count; ++i) rows[i].id = first_row + i + 1;
+    uint64_t first_id = source->plan.rows_before + first_row + 1;
+    for (size_t i = 0; source->plan.id_is_row_number && i < count; ++i) rows[i].id = first_id + i;
     for (uint32_t i = 0; i < source->plan.rule_count && is_good; ++i) {
         enum lum__field field = source->rules[i].rule.field;
         is_good = lum__npy_convert_all(&source->rules[i], records, source->header.record_bytes, count,
@@ -208,7 +209,8 @@ static bool convert_columns(const struct npy_source *source, const uint8_t *reco
 {
     bool is_good = reserved_is_zero(source, records, count);
 
-    for (size_t i = 0; source->plan.id_is_row_number && i < count; ++i) columns->id[i] = first_row + i + 1;
+    uint64_t first_id = source->plan.rows_before + first_row + 1;
+    for (size_t i = 0; source->plan.id_is_row_number && i < count; ++i) columns->id[i] = first_id + i;
     for (uint32_t i = 0; i < source->plan.rule_count && is_good; ++i) {
         enum lum__field field = source->rules[i].rule.field;
         is_good = lum__npy_convert_all(&source->rules[i], records, source->header.record_bytes, count,
@@ -470,6 +472,7 @@ lum_status lum__npy_open(const struct lum__input_bytes *input, const struct lum_
     LUM_TRY_OUT(lum__mapping_resolve(options->mapping, &source->names, source->name, &source->plan));
     LUM_TRY_OUT(describe_mapping(source));
     lum__mapping_set_time_unit(&source->plan, options->time_unit);
+    source->plan.rows_before = options->rows_before;
     LUM_TRY_OUT(make_rules(source, options));
     find_shortcuts(source);
     lum__record_pieces_init(&source->pieces, &named, source->header.data_offset, (size_t)source->header.record_bytes,

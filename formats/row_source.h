@@ -34,6 +34,7 @@ struct lum__row_options {
     bool no_header;                         /* csv: the first row is data; columns are selected by number */
     char delimiter;                         /* csv: 0 is a comma */
     const struct lum__reject_sink *rejects; /* NULL: a bad row ends the load */
+    uint64_t rows_before;                   /* of earlier inputs of the load: id=@row goes on from there */
     uint64_t piece_bytes_max;               /* text formats: 0 is 16 MiB; at least 64 KiB. Also the longest row */
 };
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -106,6 +107,45 @@ def test_files_follow_each_other_with_events():
     for word in ("25,000 rows", "on disk", "of the raw rows", "durable at sequence"):
         check(word in last[-1], "the last line lacks", word, last[-1])
     check(lum("info", "four.lum", "--json").json["lums"] == 85000, "a second load adds")
+
+
+def test_row_numbers_go_on_through_all_files():
+    """id=@row, with memory_address telling what it must be: all formats, plain, packed and piped, many workers, rows refused in between."""
+    ends = (0, 30000, 30001, 45000, 70000, 90000, 100000)
+    parts = [range(a + 1, b + 1) for a, b in zip(ends, ends[1:])]
+    refused = {40007, 40008, 69999, 99000}
+    text = [f"memory_address,presence\n" + "".join(f"{n},{3 if n in refused else 1}\n" for n in part) for part in parts]
+    with open("n0.csv", "w", encoding="ascii") as file:
+        file.write(text[0])
+    with open("n1.csv", "w", encoding="ascii") as file:
+        file.write(text[1].replace("1\n", '"1"\n'))
+    with gzip.open("n2.csv.gz", "wb") as file:
+        file.write(text[2].encode())
+    with open("n3.ndjson", "w", encoding="ascii") as file:
+        file.writelines(json.dumps({"memory_address": n, "presence": 3 if n in refused else 1}) + "\n" for n in parts[3])
+    lum("load", "n4.lum", "-", "--map", "id=@row", stdin=text[4].encode())
+    lum("scan", "n4.lum", "--columns", "memory_address,presence", "--format", "npy", "-o", "n4.npy")
+    arguments = ["n0.csv", "n1.csv", "n2.csv.gz", "n3.ndjson", "n4.npy", "-", "--map", "id=@row", "--on-error", "skip"]
+    for threads in (1, 4):
+        store = f"numbered-{threads}.lum"
+        result = lum("load", store, *arguments, "--threads", threads, "--chunk-lums", "4Ki", "--commit-every", "7K", "--json", stdin=text[5].encode()).json
+        check(result["rows_rejected"] == len(refused), result)
+        out = lum("scan", store, "--columns", "id,memory_address").out.decode().splitlines()[1:]
+        check(out == [f"{n},{n}" for n in range(1, 100001) if n not in refused], "row numbers, threads", threads)
+    shown = lum("load", "numbered-1.lum", "n1.csv", "n0.csv", "--map", "id=@row", "--dry-run", "--json").json["first_rows"]
+    check([row["id"] for row in shown] == [1, 2, 3, 4, 5] and [row["memory_address"] for row in shown] == [30001, 1, 2, 3, 4], shown)
+
+
+def test_the_least_memory_is_told_and_is_enough():
+    for threads, chunk in ((1, "4Ki"), (2, "256Ki"), (3, "64Ki"), (8, "4Ki")):
+        arguments = ["--threads", threads, "--chunk-lums", chunk]
+        for given, shown in (("1", "1 bytes"), ("1000", "1000 bytes"), ("1Ki", "1 KiB"), ("100K", "100000 bytes"), ("200K", "195 KiB")):
+            error = lum("load", "memory.lum", "-", *arguments, "--memory", given, stdin=b"id\n1\n", expect=2).err
+            check(f" {shown} of memory are too little for {threads} thread" in error, given, error)
+        least = re.search(r"at least (\d+) MiB are needed", error).group(1)
+        lum("load", "memory.lum", "-", *arguments, "--memory", f"{least}Mi", stdin=b"id\n1\n")
+        if least != "1":
+            lum("load", "memory.lum", "-", *arguments, "--memory", f"{int(least) - 1}Mi", stdin=b"id\n1\n", expect=2)
 
 
 def test_stdin_and_delimiters():
