@@ -95,6 +95,8 @@ bool lum__reject_files_set_header(struct lum__reject_files *files, const struct 
     if (!files->header) return lum__reject_files_fail(files, ENOMEM, files->paths[0], "keep a header for");
     if (reader->reject_header_bytes > 0) memcpy(files->header, reader->reject_header, reader->reject_header_bytes);
     files->header_bytes = reader->reject_header_bytes;
+    uint8_t last = files->header_bytes > 0 ? files->header[files->header_bytes - 1] : '\n';
+    if (files->is_text && last != '\n' && last != '\r') files->header[files->header_bytes++] = '\n'; /* the first input ends with its header; rows of the next ones follow */
     if (strcmp(reader->format_name, "npy") == 0) {
         files->shape_offset = find_shape(files->header, files->header_bytes);
         if (files->shape_offset == 0) return lum__reject_files_fail(files, EINVAL, files->paths[0], "find the shape in the header of");

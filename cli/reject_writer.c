@@ -418,6 +418,26 @@ lum_status lum__reject_writer_row(struct lum__reject_writer *writer, uint32_t wo
     return is_full ? empty_texts(writer, piece) : LUM_OK;
 }
 
+/* Bytes of a header row without its line end: inputs with LF and with CRLF may share a file, whose rows keep their own. */
+static size_t header_text_bytes(const struct lum__reject_files *files, const uint8_t *header, size_t bytes)
+{
+    while (files->is_text && bytes > 0 && (header[bytes - 1] == '\n' || header[bytes - 1] == '\r')) bytes--;
+    return bytes;
+}
+
+/* What keeps this input's refused rows out of the file, as in "its header"; NULL: nothing. */
+static const char *find_difference(const struct lum__reject_writer *writer, const struct lum__row_source *reader)
+{
+    const struct lum__reject_files *files = &writer->files; /* its header changes behind shape_offset only, under the mutex */
+    if (strcmp(reader->format_name, writer->format_name) != 0) return "format";
+    size_t bytes = header_text_bytes(files, files->header, files->header_bytes);
+    bool is_same = header_text_bytes(files, reader->reject_header, reader->reject_header_bytes) == bytes;
+    if (files->shape_offset > 0) bytes = files->shape_offset; /* the type stands in front of it */
+    if (is_same && bytes > 0) is_same = memcmp(reader->reject_header, files->header, bytes) == 0;
+    if (!is_same) return files->is_text ? "header row" : "record type";
+    return strcmp(reader->mapping_text, writer->mapping_text) == 0 ? NULL : "mapping";
+}
+
 lum_status lum__reject_writer_begin_input(struct lum__reject_writer *writer, const char *name, const struct lum__row_source *reader)
 {
     if (!writer->options.path) return LUM_OK;
@@ -434,17 +454,13 @@ lum_status lum__reject_writer_begin_input(struct lum__reject_writer *writer, con
         pthread_mutex_unlock(&writer->mutex);
         return status;
     }
-    const struct lum__reject_files *files = &writer->files; /* its header changes in an npy's row count only, under the mutex */
-    bool is_same = strcmp(reader->format_name, writer->format_name) == 0 && strcmp(reader->mapping_text, writer->mapping_text) == 0 &&
-                   reader->reject_header_bytes == files->header_bytes;
-    if (is_same && files->shape_offset == 0 && files->header_bytes > 0)
-        is_same = memcmp(reader->reject_header, files->header, files->header_bytes) == 0;
-    if (is_same) return LUM_OK;
+    const char *difference = find_difference(writer, reader);
+    if (!difference) return LUM_OK;
     char message[512];
     snprintf(message, sizeof message,
-             "its format, header or mapping is not that of %.200s, so refused rows of both cannot go into one reject file: "
-             "load it by itself, with a reject file of its own",
-             writer->first_name);
+             "its %s is not that of %.200s, so refused rows of both cannot go into one reject file: load it by itself, with a reject "
+             "file of its own",
+             difference, writer->first_name);
     return lum_source_fail(name, 0, UINT64_MAX, message);
 }
 
@@ -522,8 +538,10 @@ static void say_what_was_refused(const struct lum__reject_writer *writer, bool k
         lum__message_note("%s: no refused row belongs to a committed transaction, so the file was %s", rows_path,
                           files->was_there[LUM__REJECT_ROWS] ? "emptied" : "removed");
     else
-        lum__message_note("%s has %s refused rows%s, %s says where and why", rows_path, lum__human_count(kept),
+        lum__message_note("%s has %s%s, %s says where and why", rows_path, lum__human_number_of(kept, "refused row"),
                           kept < refused ? " (those of committed transactions only)" : "", errors_path);
+    if (kept > 0 && writer->mapping_text && strncmp(writer->mapping_text, "id=@row", 7) == 0)
+        lum__message_note("loaded by itself, %s is numbered from 1 again: give its rows ids of their own", rows_path);
 }
 
 int lum__reject_writer_finish(struct lum__reject_writer *writer, bool keep_all, int exit_code)

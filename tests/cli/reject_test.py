@@ -313,6 +313,59 @@ def test_a_full_disk_fails_the_load_and_loses_nothing():
         subprocess.run(["umount", "-l", "small"], check=False)
 
 
+def test_inputs_with_other_line_ends_share_a_reject_file():
+    """Each row keeps its own; so does a first input that is a header without a line end."""
+    texts = {"lf.csv": "id,position_x\n1,2\nx3,3\n", "crlf.csv": "id,position_x\r\n4,2\r\nx5,3\r\n", "cr.csv": "id,position_x\r6,2\rx7,3\r",
+             "head.csv": "id,position_x"}
+    for name, text in texts.items():
+        with open(name, "w", encoding="ascii", newline="") as file:
+            file.write(text)
+    for number, names in enumerate((["lf.csv", "crlf.csv", "cr.csv"], ["crlf.csv", "cr.csv", "lf.csv"], ["cr.csv", "head.csv", "lf.csv", "crlf.csv"],
+                                    ["head.csv", "crlf.csv", "lf.csv", "cr.csv"])):
+        store, bad = f"ends{number}", f"ends{number}.csv"
+        lum("load", store, *names, "--on-error", f"reject={bad}")
+        refused = "".join(texts[name][texts[name].index("x", 13):] for name in names if name != "head.csv")
+        end = "\n" if names[0] in ("head.csv", "lf.csv") else texts[names[0]][13:texts[names[0]].index("4" if "crlf" in names[0] else "6")]
+        content = open(bad, encoding="ascii", newline="").read()
+        check(content == "id,position_x" + end + refused, names, repr(content))
+        with open(bad, "w", encoding="ascii", newline="") as file:
+            file.write(content.replace("x3", "3").replace("x5", "5").replace("x7", "7"))
+        lum("load", store, bad)
+        ids = sorted(lum("scan", store, "--columns", "id").out.decode().split()[1:])
+        check(ids == ["1", "3", "4", "5", "6", "7"], names, ids)
+
+
+def npy_file(name, descr, records):
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': ({len(records)},), }}"
+    header += " " * (64 - (11 + len(header)) % 64) + "\n"
+    with open(name, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + b"".join(records))
+
+
+def test_inputs_whose_rows_cannot_share_a_reject_file():
+    """The message says what differs. The two .npy once went into one file, though their bytes mean other numbers."""
+    for name, text in (("f.csv", "id,position_x\n1,2\nx,3\n"), ("h.csv", "id,position_y\n1,2\n"), ("f.tsv", "id\tposition_x\n1\t2\n"),
+                       ("f.ndjson", '{"id":1}\n'), ("m.ndjson", '{"id":1,"presence":1}\n')):
+        with open(name, "w", encoding="ascii") as file:
+            file.write(text)
+    npy_file("little.npy", "[('id', '<i4')]", [b"\1\0\0\0", b"\0\0\0\xff"])
+    npy_file("big.npy", "[('id', '>i4')]", [b"\0\0\0\1", b"\xff\0\0\0"])
+    for first, second, what in (("f.csv", "h.csv", "header row"), ("f.csv", "f.tsv", "header row"), ("f.csv", "f.ndjson", "format"),
+                                ("f.ndjson", "m.ndjson", "mapping"), ("little.npy", "big.npy", "record type")):
+        error = lum("load", "none", first, second, "--on-error", "reject=no.csv", "--json", expect=6).json["error"]
+        check(error["file"] == second and f"its {what} is not that of {first}" in error["message"] and "by itself" in error["message"], error)
+        check(not os.path.exists("no.csv"), "a reject file is left")
+    lum("load", "none", "little.npy", "little.npy", "--on-error", "reject=both.npy")
+    check(open("both.npy", "rb").read()[-8:] == b"\0\0\0\xff" * 2, "the same type twice")
+
+
+def test_numbered_rows_are_told_to_need_ids():
+    with open("numbered.csv", "w", encoding="ascii") as file:
+        file.write("position_x\n1\nx\n3\n")
+    done = lum("load", "numbered", "numbered.csv", "--map", "id=@row", "--on-error", "reject=unnumbered.csv")
+    check("loaded by itself, unnumbered.csv is numbered from 1 again" in done.err, done.err)
+
+
 def interrupt_once(number):
     """A load that gets SIGINT after its first commit; returns its exit code."""
     names = (f"i{number}", f"i{number}.csv", f"i{number}.events")
