@@ -3,13 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/message.h"
@@ -27,22 +25,9 @@ lum_options lum__open_options(const struct lum__arguments *arguments, enum lum__
     return options;
 }
 
-/* The lock of a killed process lives until the kernel has finished with its last write: its pid is in the message, but
- * no longer in the system. Worth a moment's wait. */
-static bool holder_is_dead(void)
-{
-    const char *pid_text = strstr(lum_last_error()->message, "pid ");
-    long pid = pid_text ? strtol(pid_text + 4, NULL, 10) : 0;
-    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
 int lum__open_store(const char *path, const lum_options *options, lum_store **out)
 {
-    lum_status status = lum_open(path, options, out);
-    for (int wait = 0; status == LUM_ERR_BUSY && wait < 100 && holder_is_dead(); wait++) {
-        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-        status = lum_open(path, options, out);
-    }
+    lum_status status = lum_open(path, options, out); /* waits a while for the last writes of a killed holder */
     if (status != LUM_OK) return lum__message_store(status, path);
     lum_info_data info = LUM_INFO_INIT;
     lum_recovery_data recovery = LUM_RECOVERY_INIT;

@@ -255,10 +255,27 @@ static void lock_text_write(struct lum__file *lock_file)
     (void)status; /* a full disk must not keep the message's owner out */
 }
 
+/* A killed process whose parent has not asked for its end yet: kill() still finds it. "pid (name) Z ...", and a name may
+ * hold anything. */
+static bool process_is_zombie(uint64_t pid)
+{
+    char path[32], text[256] = {0};
+    (void)snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return false;
+    size_t bytes = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    text[bytes] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && (strncmp(name_end, ") Z", 3) == 0 || strncmp(name_end, ") X", 3) == 0);
+}
+
 /* Dead to us may be alive in another pid namespace: that only costs the wait, never the lock. */
 static bool process_is_dead(uint64_t pid)
 {
-    return pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    if (pid == 0 || pid > INT32_MAX) return false;
+    if (kill((pid_t)pid, 0) != 0) return errno == ESRCH;
+    return process_is_zombie(pid);
 }
 
 static lum_status open_lock_file(struct lum__fs *fs, unsigned flags, struct lum__file **out)
@@ -295,6 +312,10 @@ lum_status lum__store_lock(struct lum__fs *fs, struct lum__file **lock_file)
         return LUM_OK;
     }
     lum__file_close(file);
+    if (status == LUM_ERR_BUSY && process_is_dead(pid))
+        return lum__fail(LUM_ERR_BUSY,
+                         "another process has the store open for writing (LOCK names pid %llu, which has ended)",
+                         (unsigned long long)pid);
     if (status == LUM_ERR_BUSY && pid != 0)
         return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing (pid %llu)",
                          (unsigned long long)pid);

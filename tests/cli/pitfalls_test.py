@@ -116,6 +116,20 @@ def case_17_a_held_lock_with_a_dead_pid_in_its_text(world):
     with open(world.path("LOCK"), "r+b") as file:
         file.write(b"writer pid 1      ")
     world.load(exit_code=BUSY)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    killed = subprocess.Popen(["sleep", "60"])
+    killed.kill()
+    os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # a zombie: nobody asks for its end before the test does
+    for pid in (ended.pid, killed.pid):  # whoever holds the lock of a dead writer is waited for, five seconds
+        with open(world.path("LOCK"), "r+b") as file:
+            file.write(b"writer pid %d      " % pid)
+        start = time.monotonic()
+        done = world.load(exit_code=BUSY)
+        seconds = time.monotonic() - start
+        demand(4 < seconds < 30, f"a lock whose holder has ended was waited for {seconds:.1f} s")
+        demand(b"which has ended" in done.stderr, f"the holder's end is not told: {done.stderr}")
+    killed.wait()
     process.communicate()
     world.load()
     world.demand_whole(2)
