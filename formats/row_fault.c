@@ -59,6 +59,21 @@ static const char *syntax_text(enum lum__field field, bool scaled)
     }
 }
 
+static const char *range_remedy(enum lum__field field)
+{
+    switch (field) {
+    case LUM__FIELD_POSITION_X:
+    case LUM__FIELD_POSITION_Y:
+        return "a position is -2147483648 to 2147483647 after scaling: map the column with a smaller scale";
+    case LUM__FIELD_CHECKSUM: return "a checksum is 0 to 4294967295";
+    case LUM__FIELD_STRUCTURE_TYPE: return "structure types are 0 to 5";
+    case LUM__FIELD_PRESENCE: return "presence is 0 or 1";
+    case LUM__FIELD_IS_DESTROYED: return "is_destroyed is 0 or 1";
+    case LUM__FIELD_TIMESTAMP: return "a timestamp is 0 to 18446744073709551615 nanoseconds: see --time-unit and the column's scale";
+    default: return "the field holds 0 to 18446744073709551615";
+    }
+}
+
 static const char *field_remedy(enum lum__field field, enum lum__number_error error)
 {
     switch (error) {
@@ -71,14 +86,7 @@ static const char *field_remedy(enum lum__field field, enum lum__number_error er
         return field == LUM__FIELD_STRUCTURE_TYPE
                    ? "structure types are 0 to 5, or linear, circular, binary, group, compressed, node"
                    : "write 0 or 1, or false or true";
-    case LUM__NUMBER_RANGE:
-        switch (field) {
-        case LUM__FIELD_POSITION_X:
-        case LUM__FIELD_POSITION_Y:
-            return "a position is -2147483648 to 2147483647 after scaling: map the column with a smaller scale";
-        case LUM__FIELD_CHECKSUM: return "a checksum is 0 to 4294967295";
-        default: return "the field holds 0 to 18446744073709551615";
-        }
+    case LUM__NUMBER_RANGE: return range_remedy(field);
     default: return "correct the row, or map another column";
     }
 }

@@ -41,6 +41,14 @@ def test_no_output_goes_over_the_store_or_the_input():
             done = lum(*arguments, target, expect=2)
             check("would lie in the store" in done.err, arguments, target, done.err)
     check(not os.path.exists("kept.lum/new"), "a file was made in the store")
+    for number, name in enumerate(("STATE", "LOCK", "checkpoint-1", "wal/1.wal")):
+        os.link(os.path.join("kept.lum", name), f"hard-{number}")
+        for arguments in (["scan", "kept.lum", "-o"], ["load", "kept.lum", "in-1.csv", "--events"], ["load", "kept.lum", "in-1.csv", "--report"],
+                          ["load", "kept.lum", "in-1.csv", "--on-error"], ["recover", "kept.lum", "--report"]):
+            word = f"reject=hard-{number}" if arguments[-1] == "--on-error" else f"hard-{number}"
+            done = lum(*arguments, word, expect=2)
+            check(f"is a link to the store's file {name}" in done.err, arguments, name, done.err)
+        os.unlink(f"hard-{number}")
     for target in ("in-1.csv", "in-link", "in-hard"):
         for option in ("--events", "--report"):
             for source in ("in-1.csv", "in-[0-9].csv"):
@@ -85,6 +93,35 @@ def test_bad_input_is_refused_and_the_store_stays():
         check(accounts["rows_read"] == sum(accounts[f"rows_{k}"] for k in ("loaded", "rejected", "skipped", "rolled_back")), accounts)
         check(digest_of("s.lum") == before, name, "changed the store")
     check(lum("verify", "s.lum", "--json").json["ok"] is True, "verify")
+
+
+def npy_of(name, kind, value):
+    header = f"{{'descr': [('id', '<u8'), ('{name}', '{kind}')], 'fortran_order': False, 'shape': (1,), }}"
+    header += " " * (63 - (10 + len(header)) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(7) + b"\1" + value
+
+
+def test_the_range_of_each_field_is_told():
+    """What may stand there instead, in every format: the range of that field and no other."""
+    ranges = {"presence": ("0 or 1", 3), "is_destroyed": ("0 or 1", 2), "structure_type": ("0 to 5", 6), "checksum": ("0 to 4294967295", 1 << 32),
+              "position_x": ("-2147483648 to 2147483647", 1 << 31), "position_y": ("-2147483648 to 2147483647", 1 << 40),
+              "timestamp": ("0 to 18446744073709551615 nanoseconds", -1), "memory_address": ("0 to 18446744073709551615", -1)}
+    for name, (text, value) in ranges.items():
+        write("range.csv", f"id,{name}\n1,{value}\n".encode())
+        write("range.ndjson", f'{{"id":1,"{name}":{value}}}\n'.encode())
+        write("range.npy", npy_of(name, "<i8", value.to_bytes(8, "little", signed=True)))
+        for file in ("range.csv", "range.ndjson", "range.npy"):
+            error = lum("load", "range.lum", file, "--json", expect=6).json["error"]
+            told = error["message"] + "; " + error["remedy"]
+            other = [other for other, _ in ranges.values() if other not in text and text not in other and f" {other}" in told]
+            is_date = name == "timestamp" and "neither an ISO 8601 date nor a number" in told
+            check((f" {text}" in told or is_date) and not other, file, name, told)
+    for offset, value, text in ((36, 3, "presence is 3, neither 0 nor 1"), (37, 6, "structure_type is 6, which is not from 0 to 5"),
+                                (38, 2, "is_destroyed is 2, neither 0 nor 1"), (39, 1, "reserved is 1 and not 0")):
+        row = bytearray(40)
+        row[offset] = value
+        write("range.raw", bytes(row))
+        check(text in lum("load", "range.lum", "range.raw", expect=6).err, text)
 
 
 def test_bad_command_lines_make_nothing():
