@@ -1,8 +1,10 @@
 /* Loading: checks the arguments, makes the buffer pool, runs pipeline/loader.c. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/store.h"
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "storage/chunk.h"
@@ -15,6 +17,21 @@ lum_status lum_source_fail(const char *file, uint64_t line, uint64_t offset, con
         lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, file, offset, 0, "%s", message != NULL ? message : "the source refused its input");
     lum__error_set_line(line);
     return status;
+}
+
+#define MIB (1024 * 1024)
+
+/* In the largest unit that tells it to a hundredth or so; exact where it is a whole number of them. */
+static void write_bytes(uint64_t bytes, char out[24])
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB"};
+    unsigned unit = 0;
+    uint64_t whole = bytes;
+    while (unit < 3 && (whole >= 100 * 1024 || (whole >= 1024 && whole % 1024 == 0))) {
+        whole /= 1024;
+        unit++;
+    }
+    (void)snprintf(out, 24, "%llu %s", (unsigned long long)whole, units[unit]);
 }
 
 /* Five eighths of the memory are chunk buffers; the rest is rows, columns, the log's batch, the catalogue and the program. Four buffers a
@@ -30,10 +47,11 @@ lum_status lum__store_make_pool(lum_store *store)
         if (count > (uint64_t)options->threads * 4) count = (uint64_t)options->threads * 4;
         if (count < (uint64_t)options->threads + 1) {
             uint64_t needed = ((uint64_t)options->threads + 1) * buffer_bytes / 5 * 8;
-            status = lum__fail(LUM_ERR_MEMORY_LIMIT,
-                               "%llu MiB of memory are too little for %u threads with chunks of %u LUMs: at least %llu MiB are needed",
-                               (unsigned long long)(options->memory_bytes_max >> 20), options->threads, options->chunk_lums,
-                               (unsigned long long)(needed >> 20) + 1);
+            char given[24], least[24];
+            write_bytes(options->memory_bytes_max, given);
+            write_bytes(lum__round_up(needed + 8, MIB), least); /* 8: of the divisions */
+            status = lum__fail(LUM_ERR_MEMORY_LIMIT, "%s of memory are too little for %u thread%s with chunks of %u LUMs: at least %s are needed",
+                               given, options->threads, options->threads == 1 ? "" : "s", options->chunk_lums, least);
         } else {
             status = lum__pool_create((uint32_t)count, buffer_bytes, &store->pool);
         }

@@ -33,10 +33,9 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_LIST,
      .offset = FIELD(maps),
      .argument = "FIELD=COLUMN[*SCALE],...",
-     .help = "which column goes into which field; COLUMN is a name, #number, @row (id only) or a constant. Columns "
-             "named as a field "
-             "map themselves. Fields: id presence position_x position_y structure_type timestamp memory_address "
-             "is_destroyed checksum"},
+     .help = "which column goes into which field; COLUMN is a name, #number, a constant, or for id @row: the row's number, "
+             "from 1, through all files of this load. Columns named as a field map themselves. Fields: id presence "
+             "position_x position_y structure_type timestamp memory_address is_destroyed checksum"},
     {.name = "no-header",
      .kind = LUM__OPTION_FLAG,
      .offset = FIELD(no_header),
@@ -413,6 +412,21 @@ static void write_json(struct lum__json *json, const struct lum__arguments *argu
     lum__json_u64(json, "elapsed_nanoseconds", elapsed_ns);
 }
 
+/* The last line of a load. Blocks of the disk say nothing about the encoding of a few rows: then no ratio. */
+static void say_what_was_loaded(const char *store, const lum_load_report *report, uint64_t elapsed_ns)
+{
+    enum { RATIO_ROWS_MIN = 4096 }; /* a page */
+    char ratio[64] = "";
+    if (report->rows_loaded >= RATIO_ROWS_MIN)
+        snprintf(ratio, sizeof ratio, " (%.1f %% of the raw rows)",
+                 100 * (double)report->bytes_written / ((double)report->rows_loaded * sizeof(lum_t)));
+    lum__message_note("%s: %s loaded in %s (%srows/s), %s written%s, %s on disk, %s at sequence %" PRIu64, store,
+                      lum__human_number_of(report->rows_loaded, "row"), lum__human_seconds(elapsed_ns),
+                      lum__human_rate(report->rows_loaded, elapsed_ns), lum__human_bytes(report->bytes_written), ratio,
+                      lum__human_bytes(lum__directory_bytes(store)), report->durable ? "durable" : "not yet durable",
+                      report->commit_sequence);
+}
+
 static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
@@ -431,16 +445,7 @@ static int run(const struct lum__arguments *arguments)
         if (exit_code == 0) exit_code = account_code;
     }
     lum__reject_writer_close(load.rejects);
-    if (exit_code == 0 && !arguments->dry_run) {
-        uint64_t bytes = lum__directory_bytes(arguments->positional[0]);
-        lum__message_note(
-            "%s: %s rows loaded in %s (%srows/s), %s written (%.1f %% of the raw rows), %s on disk, %s at sequence "
-            "%" PRIu64,
-            arguments->positional[0], lum__human_count(report.rows_loaded), lum__human_seconds(elapsed_ns),
-            lum__human_rate(report.rows_loaded, elapsed_ns), lum__human_bytes(report.bytes_written),
-            report.rows_loaded ? 2.5 * (double)report.bytes_written / (double)report.rows_loaded : 0.0,
-            lum__human_bytes(bytes), report.durable ? "durable" : "not yet durable", report.commit_sequence);
-    }
+    if (exit_code == 0 && !arguments->dry_run) say_what_was_loaded(arguments->positional[0], &report, elapsed_ns);
     return lum__result_end(&result, exit_code);
 }
 

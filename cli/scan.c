@@ -149,8 +149,8 @@ static int run(const struct lum__arguments *arguments)
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;
     tell(&result.json, copy.row_count, output.bytes, &counts, elapsed_ns);
     if (exit_code == 0 || exit_code == LUM__EXIT_DAMAGE) {
-        lum__message_note("%s: %s rows, %s written, %s of %s pages read, in %s", arguments->positional[0],
-                          lum__human_count(copy.row_count), lum__human_bytes(output.bytes),
+        lum__message_note("%s: %s, %s written, %s of %s pages read, in %s", arguments->positional[0],
+                          lum__human_number_of(copy.row_count, "row"), lum__human_bytes(output.bytes),
                           lum__human_count(counts.pages_read), lum__human_count(counts.pages_total),
                           lum__human_seconds(elapsed_ns));
     }
