@@ -28,6 +28,7 @@ static struct {
     enum lum_test_phase phase;
     uint64_t nth, steps; /* nth 0: no aim */
 } aim = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static _Atomic uint32_t *shared;
 static uint64_t counts[LUM_TEST_LIVES][PHASES], power_cuts, kills;
 
 static void on_stop(void *context, const char *path)
@@ -64,7 +65,22 @@ static enum lum_test_phase enter(enum lum_test_phase phase)
     pthread_mutex_lock(&aim.mutex);
     if (aim.nth > 0 && aim.phase == phase && --aim.nth == 0) lum__sim_stop_at(aim.sim, aim.steps);
     pthread_mutex_unlock(&aim.mutex);
+    if (shared != NULL) atomic_store(shared, phase);
     return before;
+}
+
+static void leave(enum lum_test_phase before)
+{
+    here = before;
+    if (shared != NULL) atomic_store(shared, before);
+}
+
+void lum_test_phase_share(_Atomic uint32_t *place) { shared = place; }
+
+void lum_test_phase_killed(enum lum_test_phase phase)
+{
+    counts[life][phase]++;
+    kills++;
 }
 
 void lum_test_phase_set(enum lum_test_phase phase) { here = phase; }
@@ -126,7 +142,7 @@ uint32_t lum_test_phase_missing(int number, const enum lum_test_phase *phases, u
     {                                                                                                                  \
         enum lum_test_phase before = enter(phase);                                                                     \
         result answer = __real_##name arguments;                                                                       \
-        here = before;                                                                                                 \
+        leave(before);                                                                                                 \
         return answer;                                                                                                 \
     }
 
@@ -159,3 +175,6 @@ WRAP(lum_status, lum__wal_reserve, (struct lum__wal_writer * writer, uint32_t ba
 WRAP(lum_status, lum__parts_close_clean, (struct lum__parts * parts, struct lum__file *lock_file), (parts, lock_file),
      PHASE_CLOSE)
 WRAP(lum_status, lum__segments_trim, (struct lum__segments * segments), (segments), PHASE_TRIM)
+/* Inside of another phase it belongs to that. */
+WRAP(lum_status, lum__wal_write, (struct lum__wal_writer * writer), (writer), here == PHASE_DATA ? PHASE_LOG : here)
+WRAP(lum_status, lum__wal_sync, (struct lum__wal_writer * writer), (writer), here == PHASE_DATA ? PHASE_LOG : here)

@@ -4,6 +4,7 @@
 #ifndef LUM_TESTS_PHASE_H
 #define LUM_TESTS_PHASE_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "storage/file_sim.h"
@@ -35,6 +36,10 @@ void lum_test_phase_enter_life(int life);
 /* The disk stops `steps` steps behind the nth time that a phase begins: what takes few of many steps is met as often as
  * the rest. One aim at a time; a cut ends it. Not for DATA, LOG, COPY, CHOICE and END, which no function begins. */
 void lum_test_phase_aim(struct lum__sim *sim, enum lum_test_phase phase, uint64_t nth, uint64_t steps);
+/* Whoever begins or ends a phase writes it down at *place, which another process may look at (txn_kill_test.c). */
+void lum_test_phase_share(_Atomic uint32_t *place);
+/* A process was killed in that phase. */
+void lum_test_phase_killed(enum lum_test_phase phase);
 /* Names what comes next in this thread, where no wrapped function does. */
 void lum_test_phase_set(enum lum_test_phase phase);
 /* A power cut or kill comes now: counts it, with the phase it stopped in. */
