@@ -182,6 +182,10 @@ static int run(const struct lum__arguments *arguments)
         lum__json_end_object(&json);
         fputc('\n', stdout);
     }
+    if (exit_code == 0 && history.count == 0 && arguments->label)
+        lum__message_note("%s: no transaction has the label %s", path, arguments->label);
+    else if (exit_code == 0 && history.count == 0)
+        lum__message_note("%s: there are no transactions", path);
     for (size_t i = 0; i < history.text_count; i++) free(history.texts[i]);
     free(history.texts);
     free(history.items);

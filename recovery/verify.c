@@ -481,8 +481,11 @@ lum_status lum__verify(struct lum__fs *fs, uint32_t workers,
     struct lum__error cause = *lum__error_last();
     lum__file_close(verify.lock_file);
     if (status == LUM_OK && report->error_count > 0) {
+        bool is_foreign = verify.first.status == LUM_ERR_FOREIGN;
+        if (verify.first.status != LUM_ERR_UNSUPPORTED) verify.first.status = LUM_ERR_CORRUPT; /* as it is answered */
         lum__error_restore(&verify.first);
-        return verify.first.status == LUM_ERR_UNSUPPORTED ? LUM_ERR_UNSUPPORTED : LUM_ERR_CORRUPT;
+        if (is_foreign) lum__error_set_remedy("remove the file, or the second name of it, that does not belong here");
+        return verify.first.status;
     }
     if (status != LUM_OK) lum__error_restore(&cause);
     return status;
