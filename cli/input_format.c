@@ -46,6 +46,14 @@ static size_t skip_blanks(const uint8_t *bytes, size_t byte_count)
     return at;
 }
 
+/* "[{", with blanks between; no header of a CSV begins like that. */
+static bool is_array_of_objects(const uint8_t *bytes, size_t byte_count)
+{
+    if (byte_count == 0 || bytes[0] != '[') return false;
+    size_t at = 1 + skip_blanks(bytes + 1, byte_count - 1);
+    return at < byte_count && bytes[at] == '{';
+}
+
 lum_status lum__input_format_detect(struct lum_input *input, enum lum__input_format *out, const char **why)
 {
     const uint8_t *bytes;
@@ -63,6 +71,8 @@ lum_status lum__input_format_detect(struct lum_input *input, enum lum__input_for
         *out = LUM__INPUT_NPY;
     } else if (at < byte_count && bytes[at] == '{') {
         *out = LUM__INPUT_NDJSON;
+    } else if (is_array_of_objects(bytes + at, byte_count - at)) {
+        return lum_source_fail(lum_input_name(input), 0, at, "this is a JSON array, and NDJSON is one object a line: jq -c '.[]' FILE | lum load STORE -");
     } else {
         enum lum__input_format format = format_of_name(lum_input_name(input));
         *why = format == LUM__INPUT_AUTO ? "the default" : "by its name";

@@ -86,6 +86,7 @@ static lum_status take_plain(const char *spec, const char *p, struct lum__mappin
 
 static lum_status take_item(struct lum__mapping *mapping, const char *spec, const char *p, const char **next)
 {
+    p += strspn(p, " "); /* as a person puts them behind a comma */
     size_t name_length = strcspn(p, "=,");
     if (p[name_length] != '=') return fail_grammar(spec, "an item has no `=`");
     enum lum__field field = lum__field_find(p, name_length);
@@ -269,6 +270,28 @@ struct resolver {
     struct lum__mapping_plan *plan;
 };
 
+/* A header that is one column because its columns are parted by something else; 0: it does not look like that. */
+static char guess_delimiter(const struct lum__mapping_columns *columns)
+{
+    if (!columns->has_names || columns->count != 1) return 0;
+    for (const char *delimiter = ";\t|,"; *delimiter != '\0'; ++delimiter)
+        if (memchr(columns->names[0], *delimiter, columns->lengths[0]) != NULL) return *delimiter;
+    return 0;
+}
+
+static void set_remedy(const struct resolver *resolver, const char *suggestion)
+{
+    char delimiter = guess_delimiter(resolver->columns);
+    const char *other = resolver->columns->has_names ? ", or --no-header if the first line is data" : "";
+
+    if (delimiter == '\t')
+        lum__error_set_remedy("the columns seem to be parted by tabs: --format tsv");
+    else if (delimiter != 0)
+        lum__error_set_remedy("the columns seem to be parted by \"%c\": --delimiter '%c'", delimiter, delimiter);
+    else
+        lum__error_set_remedy("for example --map '%s'%s", suggestion, other);
+}
+
 static lum_status fail_columns(const struct resolver *resolver, const char *reason)
 {
     char list[300], suggestion[400];
@@ -283,9 +306,7 @@ static lum_status fail_columns(const struct resolver *resolver, const char *reas
     lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, resolver->file, LUM_NO_OFFSET, 0,
                                      "%s; the columns are %s", reason, list);
     lum__error_set_line(resolver->columns->has_names ? 1 : 0);
-    if (suggestion_text.length < sizeof suggestion)
-        lum__error_set_remedy("for example --map '%s'%s", suggestion,
-                              resolver->columns->has_names ? ", or --no-header if the first line is data" : "");
+    if (suggestion_text.length < sizeof suggestion) set_remedy(resolver, suggestion);
     return status;
 }
 
@@ -357,6 +378,36 @@ static bool parse_column_number(const char *text, uint64_t *out)
     return true;
 }
 
+/* Nothing that the field could be read from, in words that fit what was probably meant. */
+static lum_status fail_source(const struct resolver *resolver, enum lum__field field, const struct lum__mapping_item *item)
+{
+    const char *name = lum__field_name(field), *source = item->source, *star = strrchr(source, '*');
+    bool is_number = strchr("0123456789-+.", source[0]) != NULL;
+    uint32_t column = resolver->columns->count;
+    char reason[400];
+
+    if (!item->quoted && strcmp(source, "@row") == 0) {
+        (void)snprintf(reason, sizeof reason, field == LUM__FIELD_ID ? "%s=@row takes no scale" : "%s=@row: only id can be the row's number", name);
+        return fail_columns(resolver, reason);
+    }
+    if (!item->quoted && star != NULL) LUM_TRY(find_column(resolver, source, (size_t)(star - source), &column));
+    if (column < resolver->columns->count) {
+        (void)snprintf(reason, sizeof reason, "%s=%.120s: a scale must be a positive decimal such as 1e7, 1000 or 0.001", name, source);
+        return fail_columns(resolver, reason);
+    }
+    const char *more = "";
+    if (item->quoted)
+        more = "";
+    else if (field == LUM__FIELD_STRUCTURE_TYPE)
+        more = ", nor such a structure type (linear, circular, binary, group, compressed, node, or 0 to 5)";
+    else if (is_number && (field == LUM__FIELD_ID || field == LUM__FIELD_CHECKSUM))
+        more = ", and no constant can be in its place";
+    else if (is_number || field == LUM__FIELD_PRESENCE || field == LUM__FIELD_IS_DESTROYED)
+        more = ", nor is it a value that the field can have";
+    (void)snprintf(reason, sizeof reason, "%s=%.120s: there is no column \"%.80s\"%s", name, source, source, more);
+    return fail_columns(resolver, reason);
+}
+
 static lum_status resolve_item(const struct resolver *resolver, enum lum__field field)
 {
     const struct lum__mapping_item *item = &resolver->mapping->items[field];
@@ -387,9 +438,7 @@ static lum_status resolve_item(const struct resolver *resolver, enum lum__field 
         return LUM_OK;
     }
     if (!item->quoted && set_constant(&plan->defaults, field, item->source, item->scale)) return LUM_OK;
-    (void)snprintf(reason, sizeof reason, "%s=%.120s: there is no column \"%.80s\"", lum__field_name(field),
-                   item->source, item->source);
-    return fail_columns(resolver, reason);
+    return fail_source(resolver, field, item);
 }
 
 lum_status lum__mapping_resolve(const struct lum__mapping *mapping, const struct lum__mapping_columns *columns,

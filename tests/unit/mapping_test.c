@@ -143,7 +143,7 @@ static void wrong_grammar_is_refused(void **state)
     static const char *const wrong[] = {
         "",          "id",         "=x",          "id=",       "id=a,",   "id=a,,presence=1",
         "idx=a",     "id=a,id=b",  "id=\"a",      "id=\"a\"b", "ID=a",    "id=\"a\"*x",
-        "id=\"a\"*", "id=\"a\"*0", "id=\"a\"*-1", " id=a",     "id=*1e7", "reserved=a"};
+        "id=\"a\"*", "id=\"a\"*0", "id=\"a\"*-1", "id =a",     "id=*1e7", "reserved=a"};
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
@@ -167,8 +167,16 @@ static void wrong_columns_list_what_is_there(void **state)
         {"id=#7", "id=#7: the file has 6 columns"},
         {"id=#0", "id=#0: the file has 6 columns"},
         {"id=5", "id=5: there is no column \"5\""},
-        {"id=geonameid,structure_type=6", "structure_type=6: there is no column \"6\""},
-        {"id=geonameid,timestamp=@row", "timestamp=@row: there is no column \"@row\""},
+        {"id=5", "id=5: there is no column \"5\", and no constant can be in its place"},
+        {"id=@row*2", "id=@row takes no scale"},
+        {"id=geonameid,structure_type=6", "structure_type=6: there is no column \"6\", nor such a structure type (linear, circular,"},
+        {"id=geonameid,structure_type=cube", "structure_type=cube: there is no column \"cube\", nor such a structure type (linear, circular,"},
+        {"id=geonameid,timestamp=@row", "timestamp=@row: only id can be the row's number"},
+        {"id=geonameid,timestamp=2020-13-01", "timestamp=2020-13-01: there is no column \"2020-13-01\", nor is it a value that the field can have"},
+        {"id=geonameid,presence=maybe", "presence=maybe: there is no column \"maybe\", nor is it a value that the field can have"},
+        {"id=geonameid,position_x=longitude*0", "position_x=longitude*0: a scale must be a positive decimal such as 1e7, 1000 or 0.001"},
+        {"id=geonameid,position_x=longitude*-1", "position_x=longitude*-1: a scale must be a positive decimal"},
+        {"id=geonameid, position_x=lon*2", "position_x=lon: there is no column \"lon\""},
         {"id=geonameid,presence=name*2", "presence takes no scale"},
     };
 
@@ -186,6 +194,26 @@ static void wrong_columns_list_what_is_there(void **state)
         if (strstr(cases[i].map, "presence") != NULL) continue; /* says what is wrong; the column stays the user's */
         if (resolve((const char *const[]){suggestion, NULL}, &columns, text, &plan) != LUM_OK)
             fail_msg("%s suggested %s: %s", cases[i].map, suggestion, lum__error_last()->message);
+    }
+}
+
+static void a_header_with_another_delimiter_is_told(void **state)
+{
+    static const struct {
+        const char *header, *remedy;
+    } cases[] = {{"id;position_x", "the columns seem to be parted by \";\": --delimiter ';'"},
+                 {"id|x", "the columns seem to be parted by \"|\": --delimiter '|'"},
+                 {"id\tx\ty", "the columns seem to be parted by tabs: --format tsv"},
+                 {"id,x", "the columns seem to be parted by \",\": --delimiter ','"},
+                 {"ident", "for example --map 'id=ident', or --no-header if the first line is data"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        struct lum__mapping_columns columns = columns_of(&cases[i].header, 1, true);
+        struct lum__mapping_plan plan;
+        char text[512];
+        assert_int_equal(resolve((const char *const[]){NULL}, &columns, text, &plan), LUM_ERR_INPUT);
+        assert_string_equal(lum__error_last()->remedy, cases[i].remedy);
     }
 }
 
@@ -245,6 +273,7 @@ int main(void)
         cmocka_unit_test(odd_names_need_quotes),
         cmocka_unit_test(wrong_grammar_is_refused),
         cmocka_unit_test(wrong_columns_list_what_is_there),
+        cmocka_unit_test(a_header_with_another_delimiter_is_told),
         cmocka_unit_test(without_a_header_only_numbers_count),
         cmocka_unit_test(a_name_that_stands_twice_is_refused_where_it_is_used),
         cmocka_unit_test(long_lists_are_cut_with_a_count),
