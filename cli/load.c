@@ -1,6 +1,7 @@
 /* lum load - rows of files into a store, durably, every row accounted for. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,7 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_NUMBER,
      .offset = FIELD(commit_every),
      .argument = "N",
+     .min = 1,
      .help = "a transaction every N rows; default: the whole load is one"},
     {.name = "dry-run",
      .kind = LUM__OPTION_FLAG,
@@ -175,6 +177,8 @@ static int check_on_error(const struct lum__arguments *arguments)
         return lum__message_usage("add --on-error skip or --on-error reject=FILE", "--max-errors says when a load that goes on over bad rows "
                                                                                    "ends; --on-error abort ends at the first");
     }
+    if (strcmp(on_error, "reject=-") == 0)
+        return lum__message_usage("--on-error reject=bad.csv", "--on-error reject=-: refused rows go to a file, which can be made durable");
     if (strcmp(on_error, "skip") == 0 || (strncmp(on_error, "reject=", 7) == 0 && on_error[7])) return 0;
     if (strncmp(on_error, "reject", 6) == 0 && (on_error[6] == 0 || strcmp(on_error + 6, "=") == 0))
         return lum__message_usage("--on-error reject=bad.csv", "--on-error reject needs the name of a file");
@@ -285,6 +289,8 @@ static int read_options(const struct lum__arguments *arguments, struct lum__mapp
 {
     int exit_code = check_on_error(arguments);
     enum { LABEL_BYTES_MAX = 255 }; /* lum.h; asked before a store is made */
+    if (arguments->label && !arguments->label[0])
+        return lum__message_usage("leave --label out for a load without one", "--label: the label is empty");
     if (arguments->label && strlen(arguments->label) > LABEL_BYTES_MAX)
         return lum__message_usage(NULL, "--label: %zu bytes are more than %d", strlen(arguments->label), LABEL_BYTES_MAX);
     if (exit_code == 0) exit_code = choose_delimiter(arguments, &rows->delimiter);
@@ -308,6 +314,27 @@ static int open_rejects(struct load *load, const struct lum__input_files *files)
     return lum__reject_writer_open(&options, &load->rejects);
 }
 
+/* What one writes would be lost under the other's. */
+static int check_targets_differ(const struct lum__arguments *arguments)
+{
+    const char *events = arguments->events_path, *report = arguments->report_path, *rejects;
+    char errors[PATH_MAX];
+    if (events && strcmp(events, "-") == 0) events = NULL;
+    (void)reads_on(arguments, &rejects);
+    snprintf(errors, sizeof errors, "%s.errors.csv", rejects ? rejects : "");
+    const struct {
+        const char *what, *path, *other_what, *other;
+    } pairs[] = {{"events file", events, "report", report},
+                 {"events file", events, "reject file", rejects},
+                 {"report", report, "reject file", rejects},
+                 {"events file", events, "list of reasons beside the reject file", rejects ? errors : NULL},
+                 {"report", report, "list of reasons beside the reject file", rejects ? errors : NULL}};
+    int exit_code = 0;
+    for (size_t i = 0; exit_code == 0 && i < sizeof pairs / sizeof pairs[0]; i++)
+        exit_code = lum__target_check_differ(pairs[i].what, pairs[i].path, pairs[i].other_what, pairs[i].other);
+    return exit_code;
+}
+
 /* The files that tell about the load must not be what it reads: opening or writing them would empty it. */
 static int check_targets(const struct lum__arguments *arguments, const struct lum__input_files *files)
 {
@@ -318,8 +345,9 @@ static int check_targets(const struct lum__arguments *arguments, const struct lu
         lum__result_drop_report();
         return exit_code;
     }
-    if (!events || strcmp(events, "-") == 0) return 0;
-    return lum__target_check("events file", events, "name another file for them", store, files->paths, files->count);
+    if (events && strcmp(events, "-") != 0)
+        exit_code = lum__target_check("events file", events, "name another file for them", store, files->paths, files->count);
+    return exit_code != 0 ? exit_code : check_targets_differ(arguments);
 }
 
 static int open_events(struct load *load)

@@ -162,6 +162,7 @@ const char *lum__number_parse(const char *text, uint64_t *out)
         if (strcmp(text + digits, suffixes[i].name) != 0) continue;
         return __builtin_mul_overflow(value, suffixes[i].factor, out) ? "is too large" : NULL;
     }
+    if (strchr(".,", text[digits])) return "is not a whole number";
     return "has an unknown suffix: K M G T are powers of 1000, Ki Mi Gi Ti of 1024";
 }
 

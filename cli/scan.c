@@ -1,5 +1,6 @@
 /* lum scan - rows in commit order, then input order. Damaged pages are reported and left out, the rest is written: exit
  * code 3. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -129,6 +130,17 @@ static void tell(struct lum__json *json, uint64_t row_count, uint64_t byte_count
     lum__json_u64(json, "elapsed_nanoseconds", elapsed_ns);
 }
 
+/* --time 2020.. selects nearly everything, and ..2020 nothing: both are nanoseconds. */
+static void tell_years(const struct lum__arguments *arguments)
+{
+    const uint64_t ends[] = {arguments->time.min, arguments->time.max};
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] < 1970 || ends[i] > 2554) continue;
+        lum__message_note("--time: %" PRIu64 " counts nanoseconds since 1970; the year %" PRIu64 " begins at %" PRIu64 "-01-01", ends[i], ends[i],
+                          ends[i]);
+    }
+}
+
 static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
@@ -144,6 +156,7 @@ static int run(const struct lum__arguments *arguments)
     if (!lum__result_begin(&result, arguments)) return LUM__EXIT_IO;
     result.data_has_stdout = !arguments->output_path || strcmp(arguments->output_path, "-") == 0;
     lum__signals_catch_interrupts();
+    tell_years(arguments);
     int exit_code = lum__row_writer_choose(&writer, (enum lum__row_format)arguments->row_format, arguments->columns);
     if (exit_code == 0) exit_code = scan_store(arguments, &copy, &output, &counts);
     uint64_t elapsed_ns = lum__monotonic_ns() - start_ns;

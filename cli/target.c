@@ -97,3 +97,17 @@ int lum__target_check(const char *what, const char *path, const char *remedy, co
     }
     return 0;
 }
+
+int lum__target_check_differ(const char *what, const char *path, const char *other_what, const char *other)
+{
+    char resolved[PATH_MAX], resolved_other[PATH_MAX];
+    struct stat info;
+    if (!path || !other) return 0;
+    bool is_there = stat(path, &info) == 0;
+    if (is_there && !S_ISREG(info.st_mode)) return 0;
+    resolve(path, resolved);
+    resolve(other, resolved_other);
+    if (!(is_there && is_same_file(other, &info)) && (!resolved[0] || strcmp(resolved, resolved_other) != 0)) return 0;
+    return lum__message_refuse(LUM__EXIT_USAGE, "ERR_USAGE", path, "name another file for one of them",
+                               "the %s %s would be the %s too", what, path, other_what);
+}

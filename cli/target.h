@@ -9,4 +9,7 @@
 int lum__target_check(const char *what, const char *path, const char *remedy, const char *store,
                       const char *const *inputs, size_t input_count);
 
+/* Refuses, and says so, two outputs that would be one file. Devices and pipes may be shared. NULL: that one is not asked for. */
+int lum__target_check_differ(const char *what, const char *path, const char *other_what, const char *other);
+
 #endif

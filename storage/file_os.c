@@ -179,7 +179,9 @@ lum_status lum__fs_open_os(const char *directory, const struct lum__fs_os_option
     lum_status status;
     fs->root_fd = lum__os_open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0);
     if (fs->root_fd < 0) {
+        bool is_file = errno == ENOTDIR;
         status = lum__fail_errno(errno, NULL, LUM_NO_OFFSET, "cannot open the directory %s", directory);
+        if (is_file) lum__error_set_remedy("a store is a directory, named before the files that are loaded into it");
         goto out;
     }
     LUM_TRY_OUT(lum__os_probe(fs, directory));
