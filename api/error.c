@@ -1,9 +1,12 @@
 /* The public form of a thread's last failure, with what to do about it. */
+#include <errno.h>
+
 #include "base/status.h"
 #include "lum/lum.h"
 
-static const char *remedy(lum_status status)
+static const char *remedy(lum_status status, int os_errno)
 {
+    if (os_errno == EFBIG) return "files may not become so large here: raise `ulimit -f` (or use another file system), and run the command again";
     switch (status) {
     case LUM_ERR_FORKED: return "open the store again in the child process";
     case LUM_ERR_MEMORY_LIMIT: return "give more memory, or use fewer threads or smaller chunks";
@@ -36,6 +39,6 @@ const lum_error_data *lum_last_error(void)
     data.offset = error->offset;
     data.condition = error->condition;
     data.message = error->message;
-    data.remedy = error->remedy[0] ? error->remedy : remedy(error->status);
+    data.remedy = error->remedy[0] ? error->remedy : remedy(error->status, error->os_errno);
     return &data;
 }

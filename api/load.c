@@ -86,6 +86,7 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
                                         .lock_file = store->lock_file,
                                         .segments = store->parts.segments,
                                         .sequencer = store->sequencer,
+                                        .disk_full = &store->parts.disk_full,
                                         .pool = store->pool,
                                         .chunk_lums = store->options.chunk_lums,
                                         .workers = store->options.threads};

@@ -168,9 +168,13 @@ static lum_status write_chunk(lum_txn *txn, struct lum__chunk_builder *builder)
     struct lum__chunk_entry entry;
     uint64_t segment = 0, offset = 0;
     uint32_t byte_count = lum__chunk_sealed_bytes(builder);
-    LUM_TRY(lum__segments_reserve(store->parts.segments, byte_count, &segment, &offset, &file));
+    lum_status status;
+    uint32_t attempt = 0;
+    do status = lum__segments_reserve(store->parts.segments, byte_count, &segment, &offset, &file);
+    while (lum__disk_full_retry(&store->parts.disk_full, status, byte_count, &attempt));
+    LUM_TRY(status);
     lum__chunk_seal(builder, store->store_id, segment, offset, txn->id, txn->chunk_count, &entry);
-    lum_status status = lum__file_write(file, builder->buffer, byte_count, offset);
+    status = lum__file_write(file, builder->buffer, byte_count, offset);
     bool is_trusted = status != LUM_ERR_IO; /* after an I/O error the blocks stay out of use until the store is reopened */
     if (status == LUM_OK) status = hand_over(txn, &entry);
     if (status != LUM_OK && is_trusted) lum__segments_release(store->parts.segments, segment, offset, byte_count);

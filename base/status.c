@@ -47,7 +47,8 @@ lum_status lum__status_of_errno(int os_errno)
 {
     switch (os_errno) {
     case ENOSPC:
-    case EDQUOT: return LUM_ERR_NO_SPACE;
+    case EDQUOT:
+    case EFBIG: return LUM_ERR_NO_SPACE; /* a limit of the process or the file system: no room, as far as this file goes */
     case EACCES:
     case EPERM:
     case EROFS: return LUM_ERR_PERMISSION;

@@ -10,6 +10,7 @@
 #include "cli/input_files.h"
 #include "cli/load_dry_run.h"
 #include "cli/message.h"
+#include "cli/on_full.h"
 #include "cli/open_store.h"
 #include "cli/progress.h"
 #include "cli/reject_writer.h"
@@ -20,6 +21,7 @@
 #define FIELD(name) offsetof(struct lum__arguments, name)
 static const char *const time_unit_choices[] = {"ns", "us", "ms", "s", NULL};
 static const uint64_t time_unit_ns[] = {1, 1000, 1000000, 1000000000};
+static const char *const on_full_choices[] = {"abort", "wait", NULL};
 static const char *const on_error_words[] = {"abort", "skip", "reject=", NULL}; /* for completion */
 static const struct lum__option own_options[] = {
     {.name = "format",
@@ -73,6 +75,13 @@ static const struct lum__option own_options[] = {
      .offset = FIELD(max_errors),
      .argument = "N",
      .help = "with skip or reject: more than N bad rows end the load; default: any number goes"},
+    {.name = "on-full",
+     .kind = LUM__OPTION_CHOICE,
+     .offset = FIELD(on_full),
+     .argument = "WHAT",
+     .choices = on_full_choices,
+     .help = "when the store's disk is full: abort (default): the load ends with exit code 7; wait: say so once, try again until there is room, and "
+             "go on; Ctrl-C ends the waiting"},
     {.name = "label",
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(label),
@@ -216,7 +225,8 @@ static int tell_failure(struct load *load, lum_status status, const lum_load_rep
 {
     const char *store = load->arguments->positional[0];
     if (load->rejects && lum__reject_writer_has_failed(load->rejects)) return lum__reject_writer_say_failure(load->rejects);
-    if (status != LUM_ERR_CANCELLED || !lum__signals_interrupted()) return lum__message_store(status, store);
+    bool is_interrupted = status == LUM_ERR_CANCELLED && lum__signals_interrupted();
+    if (!is_interrupted && !lum__on_full_was_interrupted()) return lum__message_store(status, store);
     return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL,
                                report->rows_loaded ? "the rows committed before stay in the store"
                                                    : "the store is as it was before",
@@ -273,6 +283,8 @@ static int load_into_store(struct load *load, lum_load_report *report)
     const char *path = load->arguments->positional[0];
     bool is_new = lum__is_absent_or_empty(path);
     lum_options options = lum__open_options(load->arguments, LUM__OPEN_CREATE);
+    if (load->arguments->on_full == 1) options.on_full = lum__on_full_wait;
+    options.on_full_context = (void *)(uintptr_t)path;
     lum_store *store = NULL;
     int exit_code = lum__open_store(path, &options, &store);
     if (exit_code != 0) return exit_code;

@@ -122,9 +122,16 @@ int lum__message_usage(const char *remedy, const char *format, ...)
     return say_failure(&failure);
 }
 
+/* EFBIG: `ulimit -f`, or more than the file system lets one file have. */
+static const char *full_remedy(int os_errno)
+{
+    return os_errno == EFBIG ? "files may not become so large here: raise `ulimit -f` (or use another file system), and run the command again"
+                             : "make room on that file system and run the command again";
+}
+
 int lum__message_system(int os_errno, const char *file, const char *format, ...)
 {
-    bool is_full = os_errno == ENOSPC || os_errno == EDQUOT;
+    bool is_full = os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
     struct lum__failure failure = {.exit_code = is_full              ? LUM__EXIT_NO_SPACE
                                                 : os_errno == ENOENT ? LUM__EXIT_NOT_FOUND
                                                                      : LUM__EXIT_IO,
@@ -139,8 +146,7 @@ int lum__message_system(int os_errno, const char *file, const char *format, ...)
     vsnprintf(failure.message, sizeof failure.message, format, values);
     va_end(values);
     copy_text(failure.file, sizeof failure.file, file);
-    if (is_full)
-        copy_text(failure.remedy, sizeof failure.remedy, "make room on that file system and run the command again");
+    if (is_full) copy_text(failure.remedy, sizeof failure.remedy, full_remedy(os_errno));
     return say_failure(&failure);
 }
 
@@ -164,6 +170,14 @@ static void say_line(const char *format, va_list values)
     lum__progress_clear_line();
     vfprintf(stderr, format, values);
     fputc('\n', stderr);
+}
+
+void lum__message_warn(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    say_line(format, values);
+    va_end(values);
 }
 
 void lum__message_note(const char *format, ...)

@@ -44,6 +44,8 @@ const struct lum__failure *lum__message_first_failure(void);
 /* A failure that another process has said already: remembered, if it is the first, not said. */
 void lum__message_adopt(const struct lum__failure *failure);
 
+/* A line that --quiet does not hide: something waits for a person, or will surprise one later. */
+void lum__message_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line for a person: always unless --quiet; with --verbose only. A progress line on the terminal is cleared before.
  */
 void lum__message_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/message.h"
+#include "cli/on_full.h"
 
 lum_options lum__open_options(const struct lum__arguments *arguments, enum lum__open_mode mode)
 {
@@ -25,9 +26,27 @@ lum_options lum__open_options(const struct lum__arguments *arguments, enum lum__
     return options;
 }
 
+/* On a full disk an opening leaves nothing half made and costs no recovery attempt, so it can be made again. */
+static lum_status open_with_room(const char *path, const lum_options *options, lum_store **out)
+{
+    uint64_t needed = options->wal_segment_bytes ? options->wal_segment_bytes : 4 << 20;
+    lum_status status = lum_open(path, options, out);
+    bool has_waited = false, goes_on = options->on_full != NULL;
+    for (uint32_t attempt = 1; status == LUM_ERR_NO_SPACE && goes_on && lum_last_error()->os_errno != EFBIG; attempt++) {
+        lum_full_data full = {.file = lum_last_error()->file, .bytes_needed = needed, .os_errno = lum_last_error()->os_errno, .attempt = attempt};
+        has_waited = true;
+        goes_on = options->on_full(options->on_full_context, &full);
+        if (goes_on) status = lum_open(path, options, out);
+    }
+    if (status == LUM_OK && has_waited) options->on_full(options->on_full_context, &(lum_full_data){.file = "", .is_over = true});
+    return status;
+}
+
 int lum__open_store(const char *path, const lum_options *options, lum_store **out)
 {
-    lum_status status = lum_open(path, options, out); /* waits a while for the last writes of a killed holder */
+    lum_status status = open_with_room(path, options, out); /* waits a while for the last writes of a killed holder */
+    if (status == LUM_ERR_NO_SPACE && lum__on_full_was_interrupted())
+        return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, NULL, "interrupted while waiting for room to open %s", path);
     if (status != LUM_OK) return lum__message_store(status, path);
     lum_info_data info = LUM_INFO_INIT;
     lum_recovery_data recovery = LUM_RECOVERY_INIT;
@@ -54,6 +73,13 @@ int lum__close_store(lum_store *store, const char *path, int exit_code)
     if (!store) return exit_code;
     lum_status status = lum_close(store);
     if (status == LUM_OK) return exit_code;
+    if (status == LUM_ERR_NO_SPACE && lum__on_full_was_interrupted()) {
+        static const char lasting[] = "the next command that writes recovers it, and nothing acknowledged is lost";
+        if (exit_code == 0)
+            return lum__message_refuse(LUM__EXIT_INTERRUPTED, "ERR_CANCELLED", NULL, lasting, "interrupted while waiting for room to close %s", path);
+        lum__message_warn("%s has no room for a clean end: %s", path, lasting);
+        return exit_code;
+    }
     int close_code = lum__message_store(status, path);
     return exit_code ? exit_code : close_code;
 }

@@ -54,6 +54,7 @@ struct lum__arguments {
     struct lum__string_list maps;
     bool no_header, round;
     const char *delimiter, *on_error, *label, *events_path, *null_text;
+    int on_full; /* index into the choices abort wait */
     int time_unit;       /* index into the choices ns us ms s */
     uint64_t max_errors; /* UINT64_MAX: not given */
     /* scan */

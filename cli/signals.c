@@ -92,6 +92,7 @@ void lum__signals_setup(void)
 {
     clock_gettime(CLOCK_MONOTONIC, &start);
     handle(SIGPIPE, SIG_DFL);
+    handle(SIGXFSZ, SIG_IGN); /* ulimit -f: the write that is too much fails instead, and says which file */
     handle(SIGUSR1, on_status_request);
     handle_interrupts(on_interrupt_at_once);
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 /* What holds for every command, once, at the start of main: SIGINT and SIGTERM end with 130 and a message, as there is
- * nothing to clean up; SIGPIPE kills; SIGUSR1 is answered. */
+ * nothing to clean up; SIGPIPE kills; SIGUSR1 is answered; SIGXFSZ is ignored. */
 void lum__signals_setup(void);
 /* For the answer to SIGUSR1 while nothing shows progress. Lent for the rest of the run. */
 void lum__signals_name_command(const char *name);

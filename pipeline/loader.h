@@ -14,6 +14,7 @@ struct lum__load_context {
     uint8_t store_id[16];
     struct lum__segments *segments;
     struct lum__sequencer *sequencer;
+    const struct lum__disk_full *disk_full;
     struct lum__pool *pool;      /* buffers of lum__chunk_bytes_max(chunk_lums) */
     uint32_t chunk_lums;
     uint32_t workers;

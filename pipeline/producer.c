@@ -118,7 +118,10 @@ static lum_status write_chunk(struct lum__producer *producer, struct lum__chunk_
     }
     struct lum__file *file = NULL;
     uint64_t segment = 0, offset = 0;
-    LUM_TRY_OUT(lum__segments_reserve(context->segments, byte_count, &segment, &offset, &file));
+    uint32_t attempt = 0;
+    do status = lum__segments_reserve(context->segments, byte_count, &segment, &offset, &file);
+    while (lum__disk_full_retry(context->disk_full, status, byte_count, &attempt));
+    if (status != LUM_OK) goto out;
     memset(slot, 0, sizeof *slot);
     lum__chunk_seal(builder, context->store_id, segment, offset, transaction_id, ordinal, &slot->entry);
     LUM_ASSERT(slot->entry.byte_count == byte_count);

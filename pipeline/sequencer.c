@@ -55,6 +55,7 @@ struct lum__sequencer {
     bool batch_is_urgent;
     bool batch_is_data_synced; /* every chunk of its commits was synced before their records */
     bool rows_are_refused;     /* the row table is full, and the disk too */
+    bool may_wait;             /* for room in the log: what is being logged is a chunk or a commit */
     uint64_t fold_retry_ns;    /* not before, after a full disk */
     bool stop;
     uint64_t watermark_logged; /* watermark of the newest record in the log */
@@ -209,8 +210,13 @@ static int compare_ordinals(const void *a, const void *b)
  * missing. */
 static lum_status reserve_log(struct lum__sequencer *sequencer, uint32_t batch_bytes)
 {
-    if (lum__wal_must_rotate(sequencer->parts->writer, batch_bytes)) LUM_TRY(sync_dirty(sequencer));
-    return lum__wal_reserve(sequencer->parts->writer, batch_bytes);
+    struct lum__parts *parts = sequencer->parts;
+    lum_status status;
+    uint32_t attempt = 0;
+    if (lum__wal_must_rotate(parts->writer, batch_bytes)) LUM_TRY(sync_dirty(sequencer));
+    do status = lum__wal_reserve(parts->writer, batch_bytes);
+    while (sequencer->may_wait && lum__disk_full_retry(&parts->disk_full, status, parts->wal_segment_bytes, &attempt));
+    return status;
 }
 
 static lum_status append(struct lum__sequencer *sequencer, struct lum__wal_record *record)
@@ -491,7 +497,9 @@ static lum_status log_batch(struct lum__sequencer *sequencer)
     sequencer->batch_last = NULL;
     while (*link != NULL) {
         struct lum__request *request = *link;
+        sequencer->may_wait = request->kind == LUM__REQUEST_CHUNK || request->kind == LUM__REQUEST_COMMIT;
         lum_status status = log_request(sequencer, request);
+        sequencer->may_wait = false;
         if (status == LUM_OK) {
             request->is_logged = true;
             sequencer->batch_last = request;

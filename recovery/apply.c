@@ -505,6 +505,7 @@ lum_status lum__parts_open_chosen(struct lum__fs *fs, const lum_options *options
     out->report = (lum_recovery_data)LUM_RECOVERY_INIT;
     out->report.auto_recovery_enabled = !options->no_recovery;
     out->wal_segment_bytes = lum__parts_wal_segment_bytes(options);
+    out->disk_full = (struct lum__disk_full){options->on_full, options->on_full_context};
     lum_status status = open_locked(&opening);
     out->report.auto_recovery_enabled = !options->no_recovery;
     struct lum__error cause = *lum__error_last();

@@ -234,6 +234,20 @@ static lum_status take_last_checkpoints(struct lum__parts *parts, struct lum__fi
     return give_back(parts, lock_file, false);
 }
 
+/* The same on a disk that may be full: first what rolled back transactions reserved is given back to the file system, then the owner may wait. A
+ * checkpoint that found no room has changed nothing. */
+static lum_status take_last_checkpoints_in_need(struct lum__parts *parts, struct lum__file *lock_file)
+{
+    uint32_t attempt = 0;
+    lum_status status = take_last_checkpoints(parts, lock_file);
+    if (status == LUM_ERR_NO_SPACE) {
+        status = lum__segments_trim(parts->segments);
+        if (status == LUM_OK) status = take_last_checkpoints(parts, lock_file);
+    }
+    while (lum__disk_full_retry(&parts->disk_full, status, parts->wal_segment_bytes, &attempt)) status = take_last_checkpoints(parts, lock_file);
+    return status;
+}
+
 static lum_status mark_clean(struct lum__parts *parts)
 {
     struct lum__log_position end;
@@ -256,7 +270,7 @@ static lum_status close_in_order(struct lum__parts *parts, struct lum__file *loc
     LUM_ASSERT(lum__wal_batch_bytes(parts->writer) == 0);
     LUM_TRY(check_files(parts, lock_file));
     LUM_TRY(sync_recent_data(parts));
-    LUM_TRY(take_last_checkpoints(parts, lock_file));
+    LUM_TRY(take_last_checkpoints_in_need(parts, lock_file));
     LUM_TRY(lum__segments_trim(parts->segments));
     return mark_clean(parts);
 }

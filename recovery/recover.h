@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "lum/lum.h"
 #include "recovery/decide.h"
+#include "recovery/disk_full.h"
 #include "recovery/replay.h"
 #include "recovery/state.h"
 #include "storage/catalogue.h"
@@ -90,6 +91,7 @@ struct lum__parts {
     uint64_t checkpoint_commit_sequence; /* last commit in the newest: a later checkpoint must not hold less */
     uint64_t checkpoint_lum_count;
     uint64_t wal_segment_bytes;
+    struct lum__disk_full disk_full;
     lum_recovery_data report;
 };
 

@@ -134,6 +134,15 @@ enum lum_sync_mode {
     LUM_SYNC_NONE = 2
 };
 
+/* The disk is full: what lum_options.on_full is told. */
+typedef struct lum_full_data {
+    const char *file;               /* that could not grow, relative to the store; lent during the call */
+    uint64_t bytes_needed;          /* at least */
+    int os_errno;                   /* ENOSPC or EDQUOT */
+    uint32_t attempt;               /* tries that failed so far, from 1 */
+    bool is_over;                   /* the last try got through: nothing is asked, the answer does not matter */
+} lum_full_data;
+
 /* How to open a store. Set by LUM_OPTIONS_INIT; 0 always means "the default". */
 typedef struct lum_options {
     uint32_t struct_version;
@@ -150,6 +159,12 @@ typedef struct lum_options {
     uint64_t data_segment_bytes_max;/* size at which a new data segment is begun; default 1 GiB */
     uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint at which one is taken by itself; default 64 MiB */
     uint32_t max_recovery_attempts; /* default 3 */
+    /* Asked when the disk has no room for a chunk, for log, or for the checkpoint of lum_close(), before anything of it was written: true tries again, so
+     * it waits as long as it likes before it returns; false (or NULL, the default) fails with LUM_ERR_NO_SPACE. Any thread, several at the same time;
+     * while it waits for log the store's other commits wait too. Never call the store from it. Not asked by lum_open() (open again), by
+     * lum_checkpoint(), nor where a write or a sync has failed: that cannot be tried again. */
+    bool (*on_full)(void *context, const lum_full_data *full);
+    void *on_full_context;
 } lum_options;
 #define LUM_OPTIONS_INIT { .struct_version = 1 }
 
