@@ -21,6 +21,7 @@ struct lum__salvage_transaction {
     bool is_count_known; /* the next two come from a commit record or an intact entry */
     uint64_t lum_count, chunk_count;
     uint64_t run_first; /* of a run (format.md 5): commit sequence of its first transaction; else 0 */
+    bool is_member;     /* of a run, by a damaged checkpoint: only its label counts, its rows are the run's */
     size_t chunk_first, chunk_end; /* in salvage->chunks, by ordinal */
     const lum_t *rows;             /* of a small transaction, in the log; else NULL */
     uint32_t row_count;

@@ -18,6 +18,7 @@ struct body {
     uint64_t byte_count;
     uint64_t chunk_count, transaction_count, open_count, open_chunk_count, label_bytes; /* as the header says */
     uint64_t transactions_at, labels_at;
+    uint64_t lum_count; /* of all, as the header says */
     bool are_labels_placed; /* all label lengths together are the header's: each label is where it should be */
 };
 
@@ -28,6 +29,7 @@ static bool lay_out(const uint8_t *header, struct body *body)
     body->open_count = lum__get_u64(header + LUM__CHECKPOINT_OPEN_COUNT);
     body->open_chunk_count = lum__get_u64(header + LUM__CHECKPOINT_OPEN_CHUNK_COUNT);
     body->label_bytes = lum__get_u64(header + LUM__CHECKPOINT_LABEL_BYTES);
+    body->lum_count = lum__get_u64(header + LUM__CHECKPOINT_LUM_COUNT);
     uint64_t room = UINT64_MAX / 1024;
     if (body->chunk_count > room || body->transaction_count > room || body->open_count > room ||
         body->open_chunk_count > room || body->label_bytes > room)
@@ -81,7 +83,7 @@ static lum_status take_label(const struct body *body, uint64_t offset, uint32_t 
 static lum_status take_transactions(const struct body *body, struct lum__checkpoint_remains *out)
 {
     void *memory = NULL;
-    uint64_t label_offset = 0, count = 0;
+    uint64_t label_offset = 0, count = 0, lum_count = 0;
     if (body->byte_count > body->transactions_at)
         count = (body->byte_count - body->transactions_at) / LUM__TRANSACTION_BYTES;
     if (count > body->transaction_count) count = body->transaction_count;
@@ -101,7 +103,8 @@ static lum_status take_transactions(const struct body *body, struct lum__checkpo
         uint32_t run_count = lum__get_u32(at + LUM__TRANSACTION_RUN_COUNT), run_span = lum__get_u32(at + LUM__TRANSACTION_RUN_SPAN);
         if (run_count > 0 && run_span < transaction->commit_sequence) transaction->run_first = transaction->commit_sequence - run_span;
         /* Of one that is in a run only the label counts here: its rows are the run's. */
-        if (lum__get_u16(at + LUM__TRANSACTION_FLAGS) & LUM__TRANSACTION_FLAG_MEMBER) transaction->lum_count = transaction->chunk_count = 0;
+        transaction->is_member = lum__get_u16(at + LUM__TRANSACTION_FLAGS) & LUM__TRANSACTION_FLAG_MEMBER;
+        if (transaction->is_member) transaction->lum_count = transaction->chunk_count = 0;
         uint64_t label_at = label_offset;
         label_offset += label_bytes;
         bool is_sane = transaction->transaction_id != 0 && transaction->commit_sequence != 0 &&
@@ -109,8 +112,10 @@ static lum_status take_transactions(const struct body *body, struct lum__checkpo
                        transaction->chunk_count <= body->chunk_count;
         if (!is_sane) continue;
         LUM_TRY(take_label(body, label_at, label_bytes, &transaction->label));
+        lum_count += transaction->lum_count;
         out->transaction_count++;
     }
+    out->says_all = out->transaction_count == body->transaction_count && lum_count == body->lum_count;
     return LUM_OK;
 }
 

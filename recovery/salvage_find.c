@@ -14,23 +14,7 @@
 #include "storage/header.h"
 #include "wal/log_segment.h"
 
-enum { CHECKPOINTS_LISTED_MAX = 64, STORE_IDS_MAX = 16 };
-
-struct find {
-    struct lum__salvage *salvage;
-    bool want_orphans;
-    struct lum__state state;
-    bool has_state;
-    uint64_t numbers[CHECKPOINTS_LISTED_MAX]; /* of checkpoint files, newest first */
-    size_t number_count;
-    struct lum__chunk_entry *named; /* chunks that the log, or a damaged checkpoint, names for transactions of either */
-    size_t named_count, named_capacity;
-    struct lum__log_gap *gaps;
-    size_t gap_count, gap_capacity;
-    size_t base_count;        /* transactions of the intact checkpoint: their chunks are in salvage->chunks already */
-    uint64_t remains_covered; /* by damaged checkpoints, entry by entry */
-    uint64_t last_successor;  /* that the last record names, if it is a seal; else 0 */
-};
+enum { STORE_IDS_MAX = 16 };
 
 /* ------------------------------------------------------------------------------------------------- whose files are
  * these
@@ -79,7 +63,7 @@ static lum_status vote_data(void *context, const char *name)
 }
 
 /* Most files decide: one that got here from another store, be it STATE, does not make the rest foreign. */
-static lum_status find_store_id(struct find *find)
+static lum_status find_store_id(struct lum__salvage_find *find)
 {
     struct lum__salvage *salvage = find->salvage;
     struct vote vote = {.fs = salvage->fs};
@@ -123,8 +107,8 @@ static lum_status copy_item(const struct lum__metadata *metadata, uint16_t kind,
 }
 
 /* metadata may be NULL. */
-static lum_status add_transaction(struct lum__salvage *salvage, const struct lum__salvage_transaction *transaction,
-                                  const char *label, const struct lum__metadata *metadata)
+lum_status lum__salvage_add_transaction(struct lum__salvage *salvage, const struct lum__salvage_transaction *transaction,
+                                        const char *label, const struct lum__metadata *metadata)
 {
     void *array = salvage->transactions;
     LUM_TRY(lum__grow(&array, &salvage->transaction_capacity, salvage->transaction_count + 1, sizeof *transaction));
@@ -138,7 +122,7 @@ static lum_status add_transaction(struct lum__salvage *salvage, const struct lum
     return copy_item(metadata, LUM__METADATA_SOURCES, &added->source_names);
 }
 
-static void free_texts(struct lum__salvage_transaction *transaction)
+void lum__salvage_free_texts(struct lum__salvage_transaction *transaction)
 {
     free(transaction->label);
     free(transaction->mapping);
@@ -154,7 +138,7 @@ static lum_status add_chunk(struct lum__salvage *salvage, const struct lum__chun
     return LUM_OK;
 }
 
-static lum_status add_named(struct find *find, const struct lum__chunk_entry *entry)
+static lum_status add_named(struct lum__salvage_find *find, const struct lum__chunk_entry *entry)
 {
     void *array = find->named;
     LUM_TRY(lum__grow(&array, &find->named_capacity, find->named_count + 1, sizeof *entry));
@@ -167,7 +151,7 @@ static lum_status add_named(struct find *find, const struct lum__chunk_entry *en
  * checkpoint
  */
 
-static lum_status take_version(struct find *find, const struct lum__catalogue_version *version)
+static lum_status take_version(struct lum__salvage_find *find, const struct lum__catalogue_version *version)
 {
     struct lum__salvage *salvage = find->salvage;
     size_t chunk = 0;
@@ -182,14 +166,14 @@ static lum_status take_version(struct find *find, const struct lum__catalogue_ve
                                                        .chunk_first = salvage->chunk_count};
         for (uint64_t j = 0; j < from->chunk_count; j++) LUM_TRY(add_chunk(salvage, &version->chunks[chunk++]));
         transaction.chunk_end = salvage->chunk_count;
-        LUM_TRY(add_transaction(salvage, &transaction, from->label, &from->metadata));
+        LUM_TRY(lum__salvage_add_transaction(salvage, &transaction, from->label, &from->metadata));
     }
     find->base_count = salvage->transaction_count;
     return LUM_OK;
 }
 
 /* Open transactions of the checkpoint may be committed by the log behind it. */
-static lum_status take_checkpoint(struct find *find, const struct lum__checkpoint *checkpoint,
+static lum_status take_checkpoint(struct lum__salvage_find *find, const struct lum__checkpoint *checkpoint,
                                   struct lum__catalogue *catalogue)
 {
     const struct lum__catalogue_version *version = lum__catalogue_pin(catalogue);
@@ -204,7 +188,7 @@ static lum_status take_checkpoint(struct find *find, const struct lum__checkpoin
     return status;
 }
 
-static lum_status find_checkpoint(struct find *find)
+static lum_status find_checkpoint(struct lum__salvage_find *find)
 {
     for (size_t i = 0; i < find->number_count; i++) {
         struct lum__checkpoint checkpoint = {0};
@@ -225,7 +209,7 @@ static lum_status find_checkpoint(struct find *find)
  * log
  */
 
-static lum_status take_commit(struct find *find, const struct lum__wal_record *record)
+static lum_status take_commit(struct lum__salvage_find *find, const struct lum__wal_record *record)
 {
     struct lum__salvage_transaction transaction = {.transaction_id = record->transaction_id,
                                                    .commit_sequence = record->sequence,
@@ -233,7 +217,7 @@ static lum_status take_commit(struct find *find, const struct lum__wal_record *r
                                                    .is_count_known = true,
                                                    .lum_count = record->commit.lum_count,
                                                    .chunk_count = record->commit.chunk_count};
-    return add_transaction(find->salvage, &transaction, record->commit.label, &record->commit.metadata);
+    return lum__salvage_add_transaction(find->salvage, &transaction, record->commit.label, &record->commit.metadata);
 }
 
 static lum_status take_rows(struct lum__salvage *salvage, const struct lum__wal_record *record)
@@ -250,7 +234,7 @@ static lum_status take_rows(struct lum__salvage *salvage, const struct lum__wal_
 
 static lum_status take_record(void *context, const struct lum__wal_record *record)
 {
-    struct find *find = context;
+    struct lum__salvage_find *find = context;
     find->last_successor = record->type == LUM__WAL_SEAL ? record->seal.successor : 0;
     if (record->type == LUM__WAL_PAGES) return take_rows(find->salvage, record);
     if (record->type == LUM__WAL_CHUNK) return add_named(find, &record->chunk);
@@ -260,7 +244,7 @@ static lum_status take_record(void *context, const struct lum__wal_record *recor
 
 static lum_status take_gap(void *context, const struct lum__log_gap *gap)
 {
-    struct find *find = context;
+    struct lum__salvage_find *find = context;
     void *array = find->gaps;
     LUM_TRY(lum__grow(&array, &find->gap_capacity, find->gap_count + 1, sizeof *gap));
     find->gaps = array;
@@ -268,7 +252,7 @@ static lum_status take_gap(void *context, const struct lum__log_gap *gap)
     return LUM_OK;
 }
 
-static lum_status read_log(struct find *find)
+static lum_status read_log(struct lum__salvage_find *find)
 {
     bool is_clean = find->has_state && find->state.is_clean;
     struct lum__log_gather_options options = {.sequence_min = find->salvage->covered_sequence + 1,
@@ -282,7 +266,7 @@ static lum_status read_log(struct find *find)
 }
 
 /* The log's last word is that it goes on in another segment. Not a hole with an end, but one all the same. */
-static lum_status check_successor(struct find *find)
+static lum_status check_successor(struct lum__salvage_find *find)
 {
     struct lum__wal_segment segment;
     struct lum__file *file = NULL;
@@ -303,7 +287,7 @@ static lum_status check_successor(struct find *find)
  * others
  */
 
-static lum_status take_remains(struct find *find, const struct lum__checkpoint_remains *remains)
+static lum_status take_remains(struct lum__salvage_find *find, const struct lum__checkpoint_remains *remains)
 {
     uint64_t covered = find->salvage->covered_sequence;
     for (size_t i = 0; i < remains->chunk_count; i++) {
@@ -312,13 +296,14 @@ static lum_status take_remains(struct find *find, const struct lum__checkpoint_r
     for (size_t i = 0; i < remains->transaction_count; i++) {
         const struct lum__salvage_transaction *from = &remains->transactions[i];
         if (from->commit_sequence <= covered) continue;
-        LUM_TRY(add_transaction(find->salvage, from, from->label, NULL));
+        LUM_TRY(lum__salvage_add_transaction(find->salvage, from, from->label, NULL));
     }
-    if (remains->covered_sequence > find->remains_covered) find->remains_covered = remains->covered_sequence;
+    if (remains->says_all && remains->covered_sequence > find->remains_covered)
+        find->remains_covered = remains->covered_sequence;
     return LUM_OK;
 }
 
-static lum_status read_damaged_checkpoints(struct find *find)
+static lum_status read_damaged_checkpoints(struct lum__salvage_find *find)
 {
     for (size_t i = 0; i < find->number_count; i++) {
         struct lum__checkpoint_remains remains;
@@ -345,107 +330,7 @@ static int compare_chunks(const void *a, const void *b)
     return (left->ordinal > right->ordinal) - (left->ordinal < right->ordinal);
 }
 
-static int compare_transactions(const void *a, const void *b)
-{
-    const struct lum__salvage_transaction *left = a, *right = b;
-    bool is_left_run = left->run_first > 0, is_right_run = right->run_first > 0;
-    if (left->commit_sequence != right->commit_sequence) return left->commit_sequence < right->commit_sequence ? -1 : 1;
-    if (is_left_run != is_right_run) return is_left_run - is_right_run; /* a run behind all that it may replace */
-    if (left->is_count_known != right->is_count_known) return right->is_count_known - left->is_count_known;
-    return (left->lum_count < right->lum_count) - (left->lum_count > right->lum_count); /* the log's before a run's member */
-}
-
-static uint64_t count_named(const struct find *find, uint64_t id);
-
-/* Small transactions that a damaged checkpoint has as a run, and the log one by one: one of the two goes. transactions[first .. kept): those before the
- * run that are kept so far. True: the run stays, and of those in it the ones that have a label, without rows: members, as the checkpoint has them. */
-static bool settle_run(struct find *find, const struct lum__salvage_transaction *run, size_t *kept)
-{
-    struct lum__salvage_transaction *all = find->salvage->transactions;
-    size_t first = *kept, end = *kept;
-    bool has_rows = false; /* a member of the checkpoint has none */
-    while (first > find->base_count && all[first - 1].commit_sequence >= run->run_first) has_rows |= all[--first].lum_count > 0;
-    if (has_rows && count_named(find, run->transaction_id) < run->chunk_count) return false; /* the log has more */
-    *kept = first;
-    for (size_t i = first; i < end; i++) {
-        if (all[i].label == NULL || all[i].label[0] == 0) {
-            free_texts(&all[i]);
-            continue;
-        }
-        all[i].lum_count = all[i].chunk_count = 0;
-        all[(*kept)++] = all[i];
-    }
-    return true;
-}
-
-/* A transaction may have been found in the log and in a damaged checkpoint. Both say the same. */
-static void remove_repeated(struct find *find)
-{
-    struct lum__salvage *salvage = find->salvage;
-    struct lum__salvage_transaction *all = salvage->transactions;
-    size_t kept = find->base_count;
-    if (salvage->transaction_count > kept + 1)
-        qsort(all + kept, salvage->transaction_count - kept, sizeof *all, compare_transactions);
-    for (size_t i = kept; i < salvage->transaction_count; i++) {
-        if (all[i].run_first > 0 && !settle_run(find, &all[i], &kept)) {
-            free_texts(&all[i]);
-            continue;
-        }
-        if (all[i].run_first == 0 && kept > find->base_count && all[kept - 1].commit_sequence == all[i].commit_sequence) {
-            free_texts(&all[i]);
-            continue;
-        }
-        all[kept++] = all[i];
-    }
-    salvage->transaction_count = kept;
-}
-
-static size_t first_of(const struct lum__chunk_entry *chunks, size_t count, uint64_t transaction_id)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (chunks[middle].transaction_id < transaction_id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Which chunk of the transaction comes next: by ordinal, of two with one ordinal the one that lies where it says (a
- * recovery may have moved a chunk, and the log names its old place). *named, *scanned: behind it. */
-static const struct lum__chunk_entry *next_chunk(const struct find *find, uint64_t id, size_t *named, size_t *scanned)
-{
-    const struct lum__salvage *salvage = find->salvage;
-    const struct lum__chunk_entry *a = *named < find->named_count ? &find->named[*named] : NULL;
-    const struct lum__chunk_entry *b = *scanned < salvage->scanned_count ? &salvage->scanned[*scanned] : NULL;
-    if (a != NULL && a->transaction_id != id) a = NULL;
-    if (b != NULL && b->transaction_id != id) b = NULL;
-    if (a == NULL && b == NULL) return NULL;
-    const struct lum__chunk_entry *out = b != NULL && (a == NULL || b->ordinal <= a->ordinal) ? b : a;
-    while (*named < find->named_count && find->named[*named].transaction_id == id &&
-           find->named[*named].ordinal <= out->ordinal) {
-        const struct lum__chunk_entry *at = &find->named[(*named)++];
-        if (at->ordinal == out->ordinal && out == b && at->segment == b->segment && at->offset == b->offset) out = at;
-    }
-    while (*scanned < salvage->scanned_count && salvage->scanned[*scanned].transaction_id == id &&
-           salvage->scanned[*scanned].ordinal <= out->ordinal)
-        ++*scanned;
-    return out;
-}
-
-static uint64_t count_named(const struct find *find, uint64_t id)
-{
-    uint64_t count = 0;
-    for (size_t i = first_of(find->named, find->named_count, id);
-         i < find->named_count && find->named[i].transaction_id == id; i++)
-        count +=
-            i == 0 || find->named[i - 1].transaction_id != id || find->named[i - 1].ordinal != find->named[i].ordinal;
-    return count;
-}
-
-static lum_status note_missing(struct find *find, const struct lum__salvage_transaction *transaction, uint64_t rows)
+static lum_status note_missing(struct lum__salvage_find *find, const struct lum__salvage_transaction *transaction, uint64_t rows)
 {
     struct lum__salvage_loss loss = {.face = {.offset = LUM_NO_OFFSET,
                                               .first_row = UINT64_MAX,
@@ -465,12 +350,10 @@ static int compare_rows(const void *a, const void *b)
 }
 
 /* A small one: its rows are in the log, or lost with their record. Chunks that bear its id are a fold's, with the rows of others. */
-static lum_status resolve_small(struct find *find, struct lum__salvage_transaction *transaction)
+static lum_status resolve_small(struct lum__salvage_find *find, struct lum__salvage_transaction *transaction)
 {
     struct lum__salvage *salvage = find->salvage;
-    struct lum__salvage_rows wanted = {.transaction_id = transaction->transaction_id};
-    struct lum__salvage_rows *found = NULL;
-    if (salvage->rows_count > 0) found = bsearch(&wanted, salvage->rows, salvage->rows_count, sizeof wanted, compare_rows);
+    const struct lum__salvage_rows *found = lum__salvage_find_rows(salvage, transaction->transaction_id);
     transaction->chunk_first = transaction->chunk_end = salvage->chunk_count;
     if (found == NULL) return note_missing(find, transaction, 0);
     transaction->rows = found->rows;
@@ -479,54 +362,38 @@ static lum_status resolve_small(struct find *find, struct lum__salvage_transacti
 }
 
 /* The chunks of one transaction that the intact checkpoint does not have. */
-static lum_status resolve(struct find *find, struct lum__salvage_transaction *transaction)
+static lum_status resolve(struct lum__salvage_find *find, struct lum__salvage_transaction *transaction)
 {
     struct lum__salvage *salvage = find->salvage;
-    if (transaction->is_count_known && transaction->chunk_count == 0 && transaction->lum_count > 0) return resolve_small(find, transaction);
-    bool is_empty = transaction->is_count_known && transaction->chunk_count == 0; /* a member: chunks with its id are its run's */
-    uint64_t id = transaction->transaction_id, rows = 0;
-    size_t named = first_of(find->named, find->named_count, id);
-    size_t scanned = first_of(salvage->scanned, salvage->scanned_count, id);
-    bool is_whole = transaction->is_count_known && count_named(find, id) >= transaction->chunk_count;
-    if (is_whole) scanned = salvage->scanned_count; /* the log has all of it */
-    transaction->chunk_first = salvage->chunk_count;
-    for (const struct lum__chunk_entry *entry; !is_empty && (entry = next_chunk(find, id, &named, &scanned)) != NULL;) {
+    bool is_small = transaction->is_count_known && transaction->chunk_count == 0;
+    if (is_small && transaction->lum_count > 0) return resolve_small(find, transaction);
+    struct lum__salvage_walk walk;
+    uint64_t rows = 0;
+    size_t first = salvage->chunk_count;
+    lum__salvage_walk_begin(find, transaction, &walk);
+    /* Of an empty one, or a member, chunks with its id are its run's. */
+    for (const struct lum__chunk_entry *entry; !is_small && (entry = lum__salvage_walk_next(find, &walk)) != NULL;) {
         rows += entry->row_count;
         LUM_TRY(add_chunk(salvage, entry));
         salvage->chunks[salvage->chunk_count - 1].commit_sequence = transaction->commit_sequence;
     }
+    transaction->chunk_first = first;
     transaction->chunk_end = salvage->chunk_count;
     if (!transaction->is_count_known || rows >= transaction->lum_count) return LUM_OK;
-    return note_missing(find, transaction, rows);
+    const struct lum__salvage_rows *in_log = lum__salvage_find_rows(salvage, transaction->transaction_id);
+    bool is_in_log = in_log != NULL && in_log->row_count == transaction->lum_count; /* folded alone */
+    if (!is_in_log) return note_missing(find, transaction, rows);
+    salvage->chunk_count = first;
+    return resolve_small(find, transaction);
 }
 
-static bool is_any_incomplete(const struct find *find)
+static bool is_any_incomplete(const struct lum__salvage_find *find)
 {
     for (size_t i = find->base_count; i < find->salvage->transaction_count; i++) {
         const struct lum__salvage_transaction *transaction = &find->salvage->transactions[i];
-        if (count_named(find, transaction->transaction_id) < transaction->chunk_count) return true;
+        if (lum__salvage_count_named(find, transaction->transaction_id) < transaction->chunk_count) return true;
     }
     return false;
-}
-
-/* Chunk entries of a damaged checkpoint whose transaction entry is illegible: the chunks say when it was committed. */
-static lum_status add_nameless(struct find *find)
-{
-    struct lum__salvage *salvage = find->salvage;
-    for (size_t i = 0; i < find->named_count; i++) {
-        const struct lum__chunk_entry *entry = &find->named[i];
-        bool is_seen = entry->commit_sequence == 0; /* named by the log: its commit says whether it counts */
-        if (i > 0 && find->named[i - 1].transaction_id == entry->transaction_id &&
-            find->named[i - 1].commit_sequence == entry->commit_sequence)
-            continue;
-        for (size_t j = find->base_count; j < salvage->transaction_count && !is_seen; j++)
-            is_seen = salvage->transactions[j].commit_sequence == entry->commit_sequence;
-        if (is_seen) continue;
-        struct lum__salvage_transaction transaction = {.transaction_id = entry->transaction_id,
-                                                       .commit_sequence = entry->commit_sequence};
-        LUM_TRY(add_transaction(salvage, &transaction, "", NULL));
-    }
-    return LUM_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------
@@ -590,7 +457,7 @@ static lum_status find_orphans(struct lum__salvage *salvage)
 /* ------------------------------------------------------------------------------------------------------------- all of
  * it */
 
-static lum_status note_gaps(struct find *find)
+static lum_status note_gaps(struct lum__salvage_find *find)
 {
     for (size_t i = 0; i < find->gap_count; i++) {
         const struct lum__log_gap *gap = &find->gaps[i];
@@ -611,10 +478,10 @@ static lum_status note_gaps(struct find *find)
     return LUM_OK;
 }
 
-static lum_status find_all(struct find *find)
+static lum_status find_all(struct lum__salvage_find *find)
 {
     struct lum__salvage *salvage = find->salvage;
-    LUM_TRY(lum__checkpoint_list(salvage->fs, find->numbers, CHECKPOINTS_LISTED_MAX, &find->number_count));
+    LUM_TRY(lum__checkpoint_list(salvage->fs, find->numbers, LUM__SALVAGE_CHECKPOINTS_MAX, &find->number_count));
     LUM_TRY(find_store_id(find));
     find->has_state = lum__state_read(salvage->fs, &find->state) == LUM_OK &&
                       memcmp(find->state.store_id, salvage->store_id, 16) == 0;
@@ -623,10 +490,10 @@ static lum_status find_all(struct find *find)
     bool is_incomplete = salvage->checkpoint_number == 0 || find->gap_count > 0;
     if (is_incomplete) LUM_TRY(read_damaged_checkpoints(find));
     if (find->named_count > 1) qsort(find->named, find->named_count, sizeof *find->named, compare_chunks);
-    if (is_incomplete) LUM_TRY(add_nameless(find));
-    remove_repeated(find);
     if (salvage->rows_count > 1) qsort(salvage->rows, salvage->rows_count, sizeof *salvage->rows, compare_rows);
     if (is_incomplete || find->want_orphans || is_any_incomplete(find)) LUM_TRY(lum__salvage_scan(salvage));
+    if (is_incomplete) LUM_TRY(lum__salvage_add_nameless(find));
+    LUM_TRY(lum__salvage_remove_repeated(find));
     for (size_t i = find->base_count; i < salvage->transaction_count; i++)
         LUM_TRY(resolve(find, &salvage->transactions[i]));
     LUM_TRY(note_gaps(find));
@@ -636,7 +503,7 @@ static lum_status find_all(struct find *find)
 
 lum_status lum__salvage_open(struct lum__fs *fs, bool want_orphans, struct lum__salvage *out)
 {
-    struct find find = {.salvage = out, .want_orphans = want_orphans};
+    struct lum__salvage_find find = {.salvage = out, .want_orphans = want_orphans};
     bool writer_alive = false;
     memset(out, 0, sizeof *out);
     out->fs = fs;
@@ -657,7 +524,7 @@ lum_status lum__salvage_open(struct lum__fs *fs, bool want_orphans, struct lum__
 
 void lum__salvage_close(struct lum__salvage *salvage)
 {
-    for (size_t i = 0; i < salvage->transaction_count; i++) free_texts(&salvage->transactions[i]);
+    for (size_t i = 0; i < salvage->transaction_count; i++) lum__salvage_free_texts(&salvage->transactions[i]);
     for (size_t i = 0; i < salvage->rows_count; i++) free(salvage->rows[i].rows);
     free(salvage->rows);
     free(salvage->transactions);
