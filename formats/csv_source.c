@@ -126,26 +126,110 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     worker->rows_left--;
 }
 
-/* Rows that the kernel parsed, some of them not to its satisfaction. */
-static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, uint32_t row_count,
-                        struct filled *filled)
+/* A row without quotes whose fields the index knows. */
+struct indexed_row {
+    const uint8_t *text; /* the index's */
+    const uint8_t *begin;
+    const uint32_t *ends; /* of its fields */
+    uint32_t field_count;
+};
+
+/* What is wrong with it; false: nothing that this can see. Rules before the first one have parsed. */
+static bool find_fault(const struct lum__csv_source *source, const struct indexed_row *row, uint32_t first_rule,
+                       struct lum__row_fault *fault)
+{
+    const struct lum__mapping_rule *rule = source->plan.rules + first_rule;
+    const struct lum__mapping_rule *rules_end = source->plan.rules + source->plan.rule_count;
+    size_t offence;
+    lum_t parsed;
+
+    for (; rule < rules_end && rule->column < row->field_count; ++rule) {
+        struct lum__csv_field field = {.text = rule->column == 0 ? row->begin : row->text + row->ends[rule->column - 1] + 1};
+        field.length = (size_t)(row->text + row->ends[rule->column] - field.text);
+        if (takes_default(source, rule, &field)) continue;
+        enum lum__number_error error =
+            lum__field_parse(rule, (const char *)field.text, field.length, source->round, &parsed, &offence);
+        if (error == LUM__NUMBER_OK) continue;
+        lum__csv_fault_field(source, rule, &field, error, offence, fault);
+        return true;
+    }
+    if (row->field_count == source->columns.count) return false;
+    lum__csv_fault_count(source, row->begin, row->field_count, fault);
+    return true;
+}
+
+/* The row at worker->at, of the index: refused the short way where that is enough. */
+static void take_indexed_row(struct lum__csv_source *source, uint32_t worker_index, const uint32_t *ends,
+                             uint32_t field_count, uint32_t first_rule, struct filled *filled)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
+    const struct indexed_row row = {
+        .text = worker->index.text, .begin = worker->at, .ends = ends, .field_count = field_count};
+    struct lum__row_fault fault;
+
+    if (worker->index.has_quotes || !find_fault(source, &row, first_rule, &fault)) {
+        take_row(source, worker_index, filled);
+        return;
+    }
+    const uint8_t *row_end = row.text + ends[field_count - 1];
+    if (row_end < worker->end) ++row_end; /* the line end, or its first byte */
+    filled->bad_count++;
+    filled->status = refuse_row(source, worker_index, row.begin, row_end, &fault);
+    worker->at = row_end;
+    worker->next_row++;
+    worker->rows_left--;
+}
+
+/* The first row from `row` on that the kernel marked; row_count if there is none. */
+static uint32_t next_bad_row(const struct lum__csv_index *index, uint32_t row, uint32_t row_count)
+{
+    while (row < row_count && row % 8 != 0 && index->bad[row] == 0) ++row;
+    if (row % 8 != 0 || row >= row_count) return row;
+    for (; row < row_count; row += 8) {
+        uint64_t eight = lum__get_u64(index->bad + row);
+        if (eight == 0) continue;
+        row += (uint32_t)__builtin_ctzll(eight) / 8;
+        break;
+    }
+    return row < row_count ? row : row_count;
+}
+
+/* Rows that the kernel parsed, some of them not to its satisfaction. positions: of the first row. */
+static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, uint32_t row_count,
+                        const uint32_t *positions, struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    const struct lum__csv_index *index = &worker->index;
     const lum_t *rows = filled->rows + filled->count;
-    const uint8_t *bad = worker->index.bad;
 
     for (uint32_t row = 0; row < row_count && filled->status == LUM_OK; ++row) {
-        const uint8_t *next_bad = memchr(bad + row, 1, row_count - row);
-        uint32_t good = (uint32_t)((next_bad != NULL ? next_bad : bad + row_count) - (bad + row));
-        if (good > 0) memmove(filled->rows + filled->count, rows + row, good * sizeof rows[0]);
+        uint32_t next_bad = next_bad_row(index, row, row_count), good = next_bad - row;
+        lum_t *to = filled->rows + filled->count;
+        if (good > 0 && to != rows + row) memmove(to, rows + row, good * sizeof rows[0]);
         filled->count += good;
         worker->next_row += good;
         worker->rows_left -= good;
-        row += good;
-        if (next_bad == NULL) break;
-        worker->at = worker->index.text + (uint32_t)(worker->index.before[row] + 1);
-        take_row(source, worker_index, filled);
+        row = next_bad;
+        if (row == row_count) break;
+        uint8_t mark = index->bad[row];
+        worker->at = index->text + (uint32_t)(index->before[row] + 1);
+        take_indexed_row(source, worker_index, positions + (size_t)row * source->fast.field_count,
+                         source->fast.field_count, mark == LUM__CSV_BAD_CHECKSUM ? source->plan.rule_count : mark - 1u,
+                         filled);
     }
+}
+
+/* The index's next row, which has more or fewer fields than there should be. */
+static void take_odd_row(struct lum__csv_source *source, uint32_t worker_index, struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    struct lum__csv_index *index = &worker->index;
+    const uint32_t *ends = index->positions + index->position_at;
+    const uint32_t before = index->position_at;
+
+    worker->at = index->text + index->row_begin;
+    lum__csv_index_skip_row(index);
+    take_indexed_row(source, worker_index, ends, index->position_at - before, 0, filled);
 }
 
 /* The next rows: as many as the kernel can do at once, or one the slow way. */
@@ -160,13 +244,13 @@ static void take_rows(struct lum__csv_source *source, uint32_t worker_index, uin
         take_row(source, worker_index, filled);
         return;
     }
+    const uint32_t *positions = index->positions + index->position_at;
     uint32_t count = source->kernel->csv_parse(index, &source->fast, source->plan.rows_before + worker->next_row + 1,
                                                rows_max, filled->rows + filled->count, &any_bad);
-    if (count == 0) { /* more or fewer fields than there should be */
-        lum__csv_index_skip_row(index);
-        take_row(source, worker_index, filled);
+    if (count == 0) {
+        take_odd_row(source, worker_index, filled);
     } else if (any_bad) {
-        settle_rows(source, worker_index, count, filled);
+        settle_rows(source, worker_index, count, positions, filled);
     } else {
         filled->count += count;
         worker->next_row += count;

@@ -4,7 +4,8 @@
  * The fast way of CSV: csv_index() finds the delimiters and row ends of some hundred rows at once, with quotes resolved
  * 64 bytes at a time; csv_parse() goes through the rows it can be sure of (as many fields as the header has) column by
  * column, so that each loop knows what it parses. What it cannot be sure of stays out of the index, or is marked bad;
- * the slow way (formats/csv_cursor.h) looks at those rows again and is the one truth about what is wrong with them. */
+ * with quotes the slow way (formats/csv_cursor.h) looks at those rows again and is the one truth about what is wrong
+ * with them; without, the index knows their fields and only the faulty one is looked at again. */
 #ifndef LUM_FORMATS_TEXT_KERNEL_H
 #define LUM_FORMATS_TEXT_KERNEL_H
 
@@ -46,6 +47,7 @@ struct lum__csv_plan {
 };
 
 enum { LUM__CSV_INDEX_POSITIONS = 4096, LUM__CSV_INDEX_ROWS = 256, LUM__CSV_INDEX_BLOCK = 64 };
+enum { LUM__CSV_BAD_CHECKSUM = 0xff }; /* more than there are columns */
 
 /* Where the fields of the next rows end. Whole rows only; positions count from `text`. */
 struct lum__csv_index {
@@ -53,10 +55,10 @@ struct lum__csv_index {
     uint32_t row_count, row_at; /* row_ends[row_at] is the next row's; none is left if they are equal */
     uint32_t position_count, position_at;
     uint32_t row_begin; /* position of the next row's first byte */
-    bool has_quotes;    /* of the rows indexed last: only for the choice of a loop */
+    bool has_quotes;    /* somewhere in the rows indexed last */
     uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK + 16];
     uint32_t before[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of the parsed rows: their first byte - 1 */
-    uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows */
+    uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows, see csv_parse(). Eights are whole */
     uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 16]; /* the kernel writes in steps */
 };
 
@@ -69,7 +71,8 @@ struct lum__text_kernel {
      * end. No rows: the next one has to be taken the slow way. */
     void (*csv_index)(struct lum__csv_index *index, char delimiter, const uint8_t *text, const uint8_t *end);
     /* Parses the index's next rows as long as they have plan->field_count fields, at most rows_max, and passes over
-     * them. index->bad tells which of them to take the slow way; *any_bad whether there are such. Returns how many. */
+     * them. *any_bad tells whether some of them did not parse; index->bad, for each, the first of plan->columns that did
+     * not, from 1, or LUM__CSV_BAD_CHECKSUM; 0: the row is good. Returns how many. */
     uint32_t (*csv_parse)(struct lum__csv_index *index, const struct lum__csv_plan *plan, uint64_t row_number,
                           uint32_t rows_max, lum_t *rows, bool *any_bad);
 };
