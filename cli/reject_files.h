@@ -22,6 +22,7 @@ struct lum__reject_files {
     size_t header_bytes;
     size_t shape_offset; /* of the row count in an npy header; 0: none */
     uint64_t bytes[LUM__REJECT_FILES];
+    uint64_t bytes_started[LUM__REJECT_FILES]; /* of these: on their way to the disk */
     uint64_t record_bytes; /* of formats without lines: every row has as many */
     /* the first failure, to be said once the load is over */
     int failed_errno;

@@ -32,6 +32,7 @@ struct piece {
     uint64_t refused_count;
     uint64_t record_bytes;   /* of its last row */
     struct text texts[LUM__REJECT_FILES];
+    struct text name; /* of its input, as a field of the errors file; empty before the first refused row */
     struct spilled *spilled;
     size_t spilled_count, spilled_capacity;
     bool is_over;
@@ -84,78 +85,92 @@ static bool reserve(struct text *text, size_t more)
     return true;
 }
 
-static void put(struct text *text, const void *bytes, size_t byte_count)
+static uint8_t *put(uint8_t *out, const void *bytes, size_t byte_count)
 {
-    if (byte_count > 0) memcpy(text->bytes + text->used, bytes, byte_count);
-    text->used += byte_count;
+    memcpy(out, bytes, byte_count);
+    return out + byte_count;
 }
 
-static void put_number(struct text *text, uint64_t number)
+static uint8_t *put_number(uint8_t *out, uint64_t number)
 {
-    char *begin = (char *)text->bytes + text->used;
-    text->used += (size_t)(lum__text_u64(begin, number) - begin);
-    put(text, ",", 1);
+    uint8_t *end = (uint8_t *)lum__text_u64((char *)out, number);
+    *end = ',';
+    return end + 1;
 }
 
 /* What counts from 1: 0 means that there is none. */
-static void put_position(struct text *text, uint64_t position)
+static uint8_t *put_position(uint8_t *out, uint64_t position)
 {
-    if (position > 0) put_number(text, position);
-    else put(text, ",", 1);
+    if (position > 0) return put_number(out, position);
+    *out = ',';
+    return out + 1;
 }
 
-/* A CSV field, quoted where it must be (RFC 4180). */
-static void put_quoted(struct text *text, const char *field, char behind)
+/* A CSV field in quotes (RFC 4180). */
+static uint8_t *put_quoted(uint8_t *out, const char *field, size_t length)
 {
-    const char *end = field + strlen(field), *quote;
-    put(text, "\"", 1);
+    const char *end = field + length, *quote;
+    *out++ = '"';
     while ((quote = memchr(field, '"', (size_t)(end - field))) != NULL) { /* it is written twice */
-        put(text, field, (size_t)(quote - field) + 1);
-        put(text, "\"", 1);
+        out = put(out, field, (size_t)(quote - field) + 1);
+        *out++ = '"';
         field = quote + 1;
     }
-    put(text, field, (size_t)(end - field));
-    put(text, (const char[]){'"', behind}, 2);
+    out = put(out, field, (size_t)(end - field));
+    *out++ = '"';
+    return out;
 }
 
-static void put_plain(struct text *text, const char *field, char behind)
-{
-    put(text, field, strlen(field));
-    put(text, &behind, 1);
-}
-
-static void put_field(struct text *text, const char *field, char behind)
+/* ... quoted where it must be. */
+static uint8_t *put_field(uint8_t *out, const char *field)
 {
     bool is_quoted = field[0] == ' ';
-    for (const char *at = field; *at != '\0' && !is_quoted; at++) is_quoted = *at == ',' || *at == '"' || *at == '\r' || *at == '\n';
-    if (is_quoted)
-        put_quoted(text, field, behind);
-    else
-        put_plain(text, field, behind);
+    const char *end = field;
+    for (; *end != '\0'; end++) is_quoted |= *end == ',' || *end == '"' || *end == '\r' || *end == '\n';
+    return is_quoted ? put_quoted(out, field, (size_t)(end - field)) : put(out, field, (size_t)(end - field));
 }
 
-static bool put_error_line(struct text *text, const char *name, const struct lum__rejected_row *row)
+/* The input's name as a field, with the comma behind it: once a piece. */
+static bool name_piece(struct piece *piece, const char *name)
 {
-    size_t room = 2 * (strlen(name) + strlen(row->column_name) + strlen(row->code) + strlen(row->reason)) + 128;
+    piece->name.used = 0;
+    if (!reserve(&piece->name, 2 * strlen(name) + 3)) return false;
+    uint8_t *end = put_field(piece->name.bytes, name);
+    *end++ = ',';
+    piece->name.used = (size_t)(end - piece->name.bytes);
+    return true;
+}
+
+static bool put_error_line(struct piece *piece, const struct lum__rejected_row *row)
+{
+    struct text *text = &piece->texts[LUM__REJECT_ERRORS];
+    size_t code_length = strlen(row->code); /* a word */
+    size_t room = piece->name.used + 2 * (strlen(row->column_name) + row->reason_length) + code_length + 128;
     if (!reserve(text, room)) return false;
-    put_field(text, name, ',');
-    put_position(text, row->row);
-    put_position(text, row->line);
-    put_number(text, row->offset);
-    put_position(text, row->column);
-    put_field(text, row->column_name, ',');
-    put_plain(text, row->code, ','); /* a word */
-    put_quoted(text, row->reason, '\n');
+    uint8_t *out = put(text->bytes + text->used, piece->name.bytes, piece->name.used);
+    out = put_position(out, row->row);
+    out = put_position(out, row->line);
+    out = put_number(out, row->offset);
+    out = put_position(out, row->column);
+    out = put_field(out, row->column_name);
+    *out++ = ',';
+    out = put(out, row->code, code_length);
+    *out++ = ',';
+    out = put_quoted(out, row->reason, row->reason_length);
+    *out++ = '\n';
+    text->used = (size_t)(out - text->bytes);
     return true;
 }
 
 /* The row's own bytes; the last line of an input may lack its end, and more rows may follow. */
-static bool put_row(struct text *text, const struct lum__rejected_row *row, bool is_text)
+static bool put_row(struct piece *piece, const struct lum__rejected_row *row, bool is_text)
 {
+    struct text *text = &piece->texts[LUM__REJECT_ROWS];
     if (!reserve(text, row->byte_count + 1)) return false;
-    put(text, row->bytes, row->byte_count);
+    uint8_t *out = put(text->bytes + text->used, row->bytes, row->byte_count);
     uint8_t last = row->byte_count > 0 ? row->bytes[row->byte_count - 1] : 0;
-    if (is_text && last != '\n' && last != '\r') put(text, "\n", 1);
+    if (is_text && last != '\n' && last != '\r') *out++ = '\n';
+    text->used = (size_t)(out - text->bytes);
     return true;
 }
 
@@ -320,6 +335,7 @@ lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uin
         piece->next = NULL;
         piece->row_end = writer->rows_begun;
         piece->refused_count = 0;
+        piece->name.used = 0;
         piece->is_over = false;
         if (writer->newest)
             writer->newest->next = piece;
@@ -409,8 +425,8 @@ lum_status lum__reject_writer_row(struct lum__reject_writer *writer, uint32_t wo
     keep_first_reason(writer, name, first_row + row->row, row);
     if (before >= writer->options.max) return refuse_more(writer, name, row);
     if (!piece) return LUM_OK; /* skipped */
-    if (!put_row(&piece->texts[LUM__REJECT_ROWS], row, writer->files.is_text) ||
-        !put_error_line(&piece->texts[LUM__REJECT_ERRORS], name, row))
+    if ((piece->name.used == 0 && !name_piece(piece, name)) || !put_row(piece, row, writer->files.is_text) ||
+        !put_error_line(piece, row))
         return fail(writer, ENOMEM, "gather rows for");
     piece->refused_count++;
     piece->record_bytes = row->byte_count;
@@ -544,9 +560,16 @@ static void say_what_was_refused(const struct lum__reject_writer *writer, bool k
         lum__message_note("loaded by itself, %s is numbered from 1 again: give its rows ids of their own", rows_path);
 }
 
+/* Both files hold what the last commit counted, durably, and no more. */
+static bool is_as_committed(const struct lum__reject_writer *writer)
+{
+    return writer->files.failed_errno == 0 && writer->committed.refused_count > 0 && !writer->has_unsynced &&
+           memcmp(writer->committed.bytes, writer->files.bytes, sizeof writer->committed.bytes) == 0;
+}
+
 int lum__reject_writer_finish(struct lum__reject_writer *writer, bool keep_all, int exit_code)
 {
-    if (writer->options.path && !keep_all && !lum__reject_files_cut(&writer->files, writer->committed.bytes)) {
+    if (writer->options.path && !keep_all && !is_as_committed(writer) && !lum__reject_files_cut(&writer->files, writer->committed.bytes)) {
         int cut_code = lum__reject_writer_say_failure(writer);
         return exit_code != 0 ? exit_code : cut_code;
     }
@@ -569,6 +592,7 @@ static void free_pieces(struct piece *piece)
         struct piece *next = piece->next;
         free(piece->texts[LUM__REJECT_ROWS].bytes);
         free(piece->texts[LUM__REJECT_ERRORS].bytes);
+        free(piece->name.bytes);
         free(piece->spilled);
         free(piece);
         piece = next;

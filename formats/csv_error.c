@@ -23,9 +23,25 @@ void lum__csv_fault_field(const struct lum__csv_source *source, const struct lum
                           const struct lum__csv_field *field, enum lum__number_error error, size_t offence,
                           struct lum__row_fault *out)
 {
-    begin_column(source, "", field->text, rule->column, out);
-    lum__fault_add(out, ", ");
+    const struct lum__csv_rule_text *text = &source->rule_texts[rule - source->plan.rules];
+
+    lum__fault_begin(out, "", field->text, rule->column + 1, column_name(source, rule->column));
+    lum__fault_add_bytes(out, text->bytes, text->length);
     lum__fault_add_field(out, rule, field->text, field->length, error, offence);
+}
+
+void lum__csv_name_rules(struct lum__csv_source *source)
+{
+    struct lum__row_fault fault;
+
+    for (uint32_t i = 0; i < source->plan.rule_count; ++i) {
+        struct lum__csv_rule_text *text = &source->rule_texts[i];
+        begin_column(source, "", NULL, source->plan.rules[i].column, &fault);
+        lum__fault_add(&fault, ", ");
+        lum__fault_add_field_name(&fault, source->plan.rules[i].field);
+        text->length = fault.reason_length < sizeof text->bytes ? fault.reason_length : sizeof text->bytes;
+        memcpy(text->bytes, fault.reason, text->length);
+    }
 }
 
 void lum__csv_fault_quotes(const struct lum__csv_source *source, const struct lum__csv_field *field, uint32_t column,

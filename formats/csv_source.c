@@ -90,6 +90,7 @@ static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_ind
                                                .column_name = fault->column_name,
                                                .code = fault->code,
                                                .reason = fault->reason,
+                                               .reason_length = fault->reason_length,
                                                .bytes = row_begin,
                                                .byte_count = (size_t)(row_end - row_begin)};
     return source->rejects->row(source->rejects->context, worker_index, &rejected);
@@ -382,6 +383,7 @@ lum_status lum__csv_open(const struct lum__input_bytes *input, const struct lum_
         if (source->plan.rules[rule].field == LUM__FIELD_CHECKSUM) source->shown.source.has_checksums = true;
     source->kernel = lum__text_kernel_current();
     lum__csv_plan_columns(source);
+    lum__csv_name_rules(source);
     *out = &source->shown;
     return LUM_OK;
 out:

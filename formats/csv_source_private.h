@@ -22,6 +22,12 @@ struct lum__csv_worker {
     struct lum__csv_index index; /* where it has rows left, the first one is the next row */
 };
 
+/* How a sentence on a rule's column begins: `column 4 "longitude", for position_x: `. */
+struct lum__csv_rule_text {
+    size_t length;
+    char bytes[160]; /* a name takes up to 80 */
+};
+
 struct lum__csv_source {
     struct lum__row_source shown; /* what the program sees */
 
@@ -41,6 +47,7 @@ struct lum__csv_source {
     char *mapping_text;
     const struct lum__text_kernel *kernel;
     struct lum__csv_plan fast;
+    struct lum__csv_rule_text rule_texts[LUM__FIELD_COUNT]; /* of plan.rules */
     bool is_fast; /* false: every row the slow way */
 
     struct lum__text_pieces pieces;
@@ -58,7 +65,8 @@ lum_status lum__csv_read_header(struct lum__csv_source *source, bool no_header);
 /* csv_plan.c: fills in source->fast, from all that is known after opening. */
 void lum__csv_plan_columns(struct lum__csv_source *source);
 
-/* csv_error.c: why a row is refused. */
+/* csv_error.c: why a row is refused. The first call, after all else of opening, fills in rule_texts. */
+void lum__csv_name_rules(struct lum__csv_source *source);
 void lum__csv_fault_quotes(const struct lum__csv_source *source, const struct lum__csv_field *field, uint32_t column,
                            struct lum__row_fault *out);
 void lum__csv_fault_field(const struct lum__csv_source *source, const struct lum__mapping_rule *rule,

@@ -157,6 +157,7 @@ static bool take_value(const struct lum__ndjson_source *source, uint32_t column,
         if (error == LUM__NUMBER_OK) continue;
         begin_key(source, column, at, fault);
         lum__fault_add(fault, ", ");
+        lum__fault_add_field_name(fault, rule->field);
         lum__fault_add_field(fault, rule, value->text, length, error, offence);
         return false;
     }

@@ -204,6 +204,7 @@ lum_status lum__record_pieces_refuse(struct lum__record_pieces *pieces, uint32_t
                                                .column_name = fault->column_name,
                                                .code = fault->code,
                                                .reason = fault->reason,
+                                               .reason_length = fault->reason_length,
                                                .bytes = record,
                                                .byte_count = pieces->record_bytes};
     return pieces->rejects->row(pieces->rejects->context, worker, &rejected);

@@ -16,6 +16,7 @@ struct lum__rejected_row {
     const char *column_name; /* "" if it has none */
     const char *code;        /* one word that scripts may compare: "syntax", "range", "leftover", "empty", "quote", "fields", "checksum" ... */
     const char *reason;      /* the sentence that a load which aborts would say */
+    size_t reason_length;
     const uint8_t *bytes;    /* the row exactly as it stands in the input, its line end included where it has one */
     size_t byte_count;
 };

@@ -18,16 +18,6 @@ void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint
     fault->reason[0] = '\0';
 }
 
-void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count)
-{
-    size_t room = sizeof fault->reason - 1 - fault->reason_length;
-
-    if (byte_count > room) byte_count = room;
-    memcpy(fault->reason + fault->reason_length, bytes, byte_count);
-    fault->reason_length += byte_count;
-    fault->reason[fault->reason_length] = '\0';
-}
-
 void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number)
 {
     char digits[LUM__FIELD_TEXT_BYTES_MAX + LUM__FIELD_TEXT_SLACK];
@@ -91,14 +81,18 @@ static const char *field_remedy(enum lum__field field, enum lum__number_error er
     }
 }
 
+void lum__fault_add_field_name(struct lum__row_fault *fault, enum lum__field field)
+{
+    lum__fault_add(fault, "for ");
+    lum__fault_add(fault, lum__field_name(field));
+    lum__fault_add(fault, ": ");
+}
+
 void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mapping_rule *rule, const uint8_t *text,
                           size_t length, enum lum__number_error error, size_t offence)
 {
     fault->code = lum__number_error_code(error);
     fault->remedy = field_remedy(rule->field, error);
-    lum__fault_add(fault, "for ");
-    lum__fault_add(fault, lum__field_name(rule->field));
-    lum__fault_add(fault, ": ");
     lum__fault_add_shown(fault, text, length);
     lum__fault_add(fault, " ");
     if (error != LUM__NUMBER_SYNTAX) {

@@ -23,7 +23,16 @@ struct lum__row_fault {
 /* An empty sentence. */
 void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint8_t *at, uint32_t column,
                       const char *column_name);
-void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count);
+/* Inline: the length is nearly always a constant. */
+static inline void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count)
+{
+    size_t room = sizeof fault->reason - 1 - fault->reason_length;
+
+    if (byte_count > room) byte_count = room;
+    memcpy(fault->reason + fault->reason_length, bytes, byte_count);
+    fault->reason_length += byte_count;
+    fault->reason[fault->reason_length] = '\0';
+}
 static inline void lum__fault_add(struct lum__row_fault *fault, const char *text)
 {
     lum__fault_add_bytes(fault, text, strlen(text));
@@ -33,8 +42,10 @@ void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number);
 /* What stands in a field, short, without control bytes and without half a character at its end, in quotes. */
 void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, size_t length);
 
-/* `for timestamp: "Monday" is neither ... (see its byte 1)`, with code and remedy: a field that does not parse. offence
- * is what lum__field_parse() gave. */
+/* `for timestamp: ` */
+void lum__fault_add_field_name(struct lum__row_fault *fault, enum lum__field field);
+/* `"Monday" is neither ... (see its byte 1)`, with code and remedy: a field that does not parse. offence is what
+ * lum__field_parse() gave. */
 void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mapping_rule *rule, const uint8_t *text,
                           size_t length, enum lum__number_error error, size_t offence);
 
