@@ -20,6 +20,7 @@ static void fill_defaults(lum_options *options)
     if (options->data_segment_bytes_max == 0) options->data_segment_bytes_max = 1024 * MIB;
     if (options->checkpoint_wal_bytes == 0) options->checkpoint_wal_bytes = 64 * MIB;
     if (options->max_recovery_attempts == 0) options->max_recovery_attempts = 3;
+    if (options->max_recovery_ms == 0) options->max_recovery_ms = 10000;
 }
 
 lum_status lum__options_resolve(const lum_options *options, lum_options *out)

@@ -77,6 +77,7 @@ static lum_status open_writer(lum_store *store, const char *directory)
     struct lum__sequencer_options sequencer_options = {.sync_mode = store->options.sync_mode,
                                                        .sync_interval_ms = store->options.sync_interval_ms,
                                                        .checkpoint_wal_bytes = store->options.checkpoint_wal_bytes,
+                                                       .max_recovery_ms = store->options.max_recovery_ms,
                                                        .row_bytes_max = store->options.memory_bytes_max / 8};
     return lum__sequencer_start(&store->parts, store->lock_file, &sequencer_options, &store->sequencer);
 }
@@ -249,6 +250,7 @@ lum_status lum_info(lum_store *store, lum_info_data *out)
         out->checkpoint_sequence = store->plan.checkpoint.replay.sequence;
         out->checkpoint_number = store->plan.checkpoint.number;
     }
+    LUM_TRY(lum__store_held(store->fs, store->store_id, out));
     return lum__store_bytes_on_disk(store->fs, &out->bytes_on_disk);
 }
 

@@ -59,6 +59,8 @@ LUM_MUST_USE lum_status lum__store_open_fs(struct lum__fs *fs, const char *direc
 /* What a person chose (G5 and G6 of recovery/README.md), when the emergency backup is there. state: as examined. */
 LUM_MUST_USE lum_status lum__guided_carry_out(struct lum__fs *fs, struct lum__file *lock_file, const lum_options *options, struct lum__state *state,
                                               enum lum__choice choice, lum_recovery_data *out);
+/* Fills in held_bytes and what belongs to it. */
+LUM_MUST_USE lum_status lum__store_held(struct lum__fs *fs, const uint8_t store_id[16], lum_info_data *out);
 /* Allocated bytes of all files of a store directory. */
 LUM_MUST_USE lum_status lum__store_bytes_on_disk(struct lum__fs *fs, uint64_t *out);
 

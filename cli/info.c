@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "cli/commands.h"
 #include "cli/message.h"
@@ -87,6 +89,50 @@ static void tell(struct lum__json *json, bool is_json, const lum_info_data *info
     tell_number(json, is_json, "digest", info->digest, digest);
 }
 
+/* Who has the store open for reading, this command not counted; the kernel tells. -1: it does not. */
+static int count_readers(const char *path)
+{
+    char lock_path[4096], line[256];
+    struct stat lock;
+    FILE *file = fopen("/proc/locks", "r");
+    int count = -1; /* itself */
+    snprintf(lock_path, sizeof lock_path, "%s/LOCK", path);
+    if (!file || stat(lock_path, &lock) != 0) {
+        if (file) fclose(file);
+        return -1;
+    }
+    while (fgets(line, sizeof line, file)) {
+        char kind[16], access[16];
+        unsigned long long inode;
+        long long first;
+        /* 5: OFDLCK ADVISORY  READ -1 08:01:263 1 1: byte 1 of LOCK, shared */
+        if (sscanf(line, "%*d: %15s %*s %15s %*d %*x:%*x:%llu %lld", kind, access, &inode, &first) != 4) continue;
+        if (strcmp(kind, "OFDLCK") == 0 && strcmp(access, "READ") == 0 && inode == lock.st_ino && first == 1) count++;
+    }
+    fclose(file);
+    return count;
+}
+
+static void tell_held(struct lum__json *json, bool is_json, const char *path, const lum_info_data *info)
+{
+    int readers = count_readers(path);
+    if (readers >= 0) lum__json_u64(json, "readers", (uint64_t)readers);
+    else lum__json_null(json, "readers");
+    lum__json_u64(json, "held_bytes", info->held_bytes);
+    lum__json_u64(json, "held_since_checkpoint", info->held_since_checkpoint);
+    lum__json_u64(json, "held_since_timestamp", info->held_since_timestamp);
+    if (is_json || info->held_bytes == 0) return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t age_ns = now_ns > info->held_since_timestamp ? now_ns - info->held_since_timestamp : 0;
+    printf("%-20s %s of log and checkpoints since checkpoint %s, which is %s old", "held_back", lum__human_bytes(info->held_bytes),
+           lum__human_count(info->held_since_checkpoint), lum__human_seconds(age_ns));
+    if (readers > 0) printf(", for %s", lum__human_number_of((uint64_t)readers, "reader"));
+    else if (readers == 0) printf("; no reader is left, the next checkpoint gives it back");
+    putchar('\n');
+}
+
 /* ------------------------------------------------------------------------------------------------- columns */
 
 static void write_column(struct lum__json *json, const lum_column_data *column, bool has_rows)
@@ -164,6 +210,7 @@ static int run(const struct lum__arguments *arguments)
         lum_status status = lum_info(store, &info);
         if (status == LUM_OK) {
             tell(&result.json, arguments->json, &info);
+            tell_held(&result.json, arguments->json, arguments->positional[0], &info);
             status = lum_transactions(store, collect_label, &labels);
             tell_labels(&result.json, &labels, arguments->json);
         }

@@ -23,6 +23,7 @@ lum_options lum__open_options(const struct lum__arguments *arguments, enum lum__
     options.memory_bytes_max = arguments->memory_bytes;
     options.sync_mode = arguments->sync.mode;
     options.sync_interval_ms = arguments->sync.interval_ms;
+    options.max_recovery_ms = (uint32_t)arguments->max_recovery_ms;
     return options;
 }
 

@@ -53,6 +53,13 @@ const struct lum__option lum__options_writer[] = {
      .offset = FIELD(sync),
      .argument = "MODE",
      .help = "commit (default: acknowledged is durable), interval=MS or none"},
+    {.name = "max-recovery-seconds",
+     .kind = LUM__OPTION_SECONDS,
+     .offset = FIELD(max_recovery_ms),
+     .argument = "S",
+     .min = 1,
+     .max = 86400000,
+     .help = "take a checkpoint whenever a recovery would take longer by estimate; default 10"},
     {.name = "report",
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(report_path),
@@ -186,6 +193,15 @@ static int parse_number(const struct lum__option *option, const char *value, uin
     return 0;
 }
 
+/* "10" or "0.25", to the millisecond. */
+static int parse_seconds(const struct lum__option *option, const char *value, uint64_t *out)
+{
+    const struct lum__scale thousand = {1, 3};
+    if (lum__parse_scaled_u64(value, strlen(value), thousand, false, out, NULL) == LUM__NUMBER_OK && *out >= option->min && *out <= option->max) return 0;
+    return lum__message_usage(NULL, "--%s: \"%s\" is not a number of seconds between %g and %g, with three decimals at most", option->name, value,
+                              (double)option->min / 1000, (double)option->max / 1000);
+}
+
 static int parse_choice(const struct lum__option *option, const char *value, int *out)
 {
     char all[160] = "";
@@ -268,6 +284,7 @@ static int store_value(const struct lum__option *option, const char *value, stru
         return 0;
     }
     case LUM__OPTION_NUMBER: return parse_number(option, value, (uint64_t *)place);
+    case LUM__OPTION_SECONDS: return parse_seconds(option, value, (uint64_t *)place);
     case LUM__OPTION_CHOICE: return parse_choice(option, value, (int *)place);
     case LUM__OPTION_SYNC: return parse_sync(option, value, (struct lum__sync_choice *)place);
     case LUM__OPTION_RANGE_U64:

@@ -41,6 +41,7 @@ struct lum__arguments {
     /* commands that write */
     uint64_t threads, chunk_lums, memory_bytes;
     struct lum__sync_choice sync;
+    uint64_t max_recovery_ms;
     const char *report_path;
     uint64_t commit_every;
     /* stress */
@@ -79,6 +80,7 @@ enum lum__option_kind {
     LUM__OPTION_STRING, /* const char * */
     LUM__OPTION_LIST,   /* struct lum__string_list, may be given several times */
     LUM__OPTION_NUMBER, /* uint64_t with K M G T Ki Mi Gi Ti, between min and max */
+    LUM__OPTION_SECONDS, /* uint64_t of milliseconds, between min and max of them */
     LUM__OPTION_CHOICE, /* int, index into choices */
     LUM__OPTION_SYNC,
     LUM__OPTION_RANGE_U64,

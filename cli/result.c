@@ -81,6 +81,8 @@ int lum__result_flush_stdout(void)
     errno = 0;
     bool is_good = fflush(stdout) == 0 && !ferror(stdout);
     if (is_good) return 0;
+    /* A long output failed when its first part was written, and that cause is gone: a byte behind output that is broken anyway asks for it once more. */
+    if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1) errno = 0;
     int earlier_code = lum__message_first_failure()->exit_code; /* which may be this one, told where it was met */
     return earlier_code ? earlier_code : lum__message_system(errno, NULL, "cannot write to standard output");
 }

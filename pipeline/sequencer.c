@@ -63,6 +63,7 @@ struct lum__sequencer {
     uint64_t last_sync_ns;
     uint64_t watermark_retry_ns; /* not before, after a full disk */
     uint64_t log_bytes_at_checkpoint;
+    uint64_t chunk_bytes_since_checkpoint; /* of commits: a recovery would read and check them */
     uint64_t *dirty; /* data segments with chunks that were not synced yet */
     size_t dirty_count, dirty_capacity;
     struct open_transaction *open;
@@ -357,6 +358,7 @@ static lum_status publish_commit(struct lum__sequencer *sequencer, struct lum__r
         LUM_TRY(lum__catalogue_commit_rows(catalogue, &transaction, request->rows, request->wal_segment, request->wal_offset));
     } else {
         LUM_TRY(lum__catalogue_commit(catalogue, &transaction, open->base.chunks, open->base.chunk_count));
+        for (size_t i = 0; i < open->base.chunk_count; i++) sequencer->chunk_bytes_since_checkpoint += open->base.chunks[i].byte_count;
         remove_open(sequencer, open);
     }
     atomic_fetch_add_explicit(&sequencer->commits, 1, memory_order_relaxed);
@@ -528,6 +530,22 @@ static lum_status run_batch(struct lum__sequencer *sequencer)
     return LUM_OK;
 }
 
+/* What the next checkpoint is for. After one that found no room too: the next is tried when as much has come again. */
+static void begin_anew(struct lum__sequencer *sequencer)
+{
+    sequencer->log_bytes_at_checkpoint = lum__wal_bytes_written(sequencer->parts->writer);
+    sequencer->chunk_bytes_since_checkpoint = 0;
+}
+
+/* By the size of the log, or by the time that a recovery would take. */
+static bool is_checkpoint_due(const struct lum__sequencer *sequencer)
+{
+    uint64_t log_bytes = lum__wal_bytes_written(sequencer->parts->writer) - sequencer->log_bytes_at_checkpoint;
+    double seconds = (double)(log_bytes + sequencer->chunk_bytes_since_checkpoint) / (double)sequencer->parts->recovery_bytes_per_second;
+    if (log_bytes >= sequencer->options.checkpoint_wal_bytes) return true;
+    return sequencer->options.max_recovery_ms > 0 && seconds * 1000 > sequencer->options.max_recovery_ms;
+}
+
 static void take_checkpoint(struct lum__sequencer *sequencer, struct lum__ticket *ticket)
 {
     lum_status status = LUM_OK;
@@ -541,7 +559,7 @@ static void take_checkpoint(struct lum__sequencer *sequencer, struct lum__ticket
     publish_sequences(sequencer);
     atomic_store_explicit(&sequencer->checkpoint_sequence, parts->checkpoint_position.sequence, memory_order_relaxed);
     atomic_store_explicit(&sequencer->checkpoint_number, parts->checkpoint_number, memory_order_relaxed);
-    sequencer->log_bytes_at_checkpoint = lum__wal_bytes_written(parts->writer);
+    begin_anew(sequencer);
     if (ticket != NULL) ticket->sequence = lum__wal_durable_sequence(parts->writer);
 out:
     free(open);
@@ -618,10 +636,9 @@ static void process_batch(struct lum__sequencer *sequencer)
     sequencer->batch_data_bytes = 0;
     sequencer->batch_row_bytes = 0;
     sequencer->batch_is_urgent = false;
-    if (!is_poisoned(sequencer) &&
-        lum__wal_bytes_written(sequencer->parts->writer) - sequencer->log_bytes_at_checkpoint >= sequencer->options.checkpoint_wal_bytes) {
+    if (!is_poisoned(sequencer) && is_checkpoint_due(sequencer)) {
         take_checkpoint(sequencer, NULL);
-        sequencer->log_bytes_at_checkpoint = lum__wal_bytes_written(sequencer->parts->writer);
+        begin_anew(sequencer);
     }
 }
 

@@ -65,6 +65,7 @@ struct lum__sequencer_options {
     enum lum_sync_mode sync_mode;
     uint32_t sync_interval_ms;
     uint64_t checkpoint_wal_bytes;
+    uint32_t max_recovery_ms; /* that a recovery may take by estimate before a checkpoint is taken; 0: any time */
     uint64_t row_bytes_max; /* of memory for small transactions that are not folded yet: then a checkpoint folds them */
 };
 

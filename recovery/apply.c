@@ -16,6 +16,10 @@
 #include "storage/header.h"
 #include "storage/segment.h"
 
+/* What a recovery reads and checks a second, where this opening had none that was long enough to measure: what an old hard disk reads in sequence. */
+#define RECOVERY_BYTES_PER_SECOND 200000000u
+#define MEASURED_BYTES_MIN (64u << 20)
+
 enum { DATA_SEGMENT_BYTES_MAX = 1 << 30, CHECKPOINTS_LISTED_MAX = 64, LEFTOVERS_MAX = 64 };
 
 struct opening {
@@ -427,6 +431,18 @@ static void note_failed_attempt(struct opening *opening, lum_status status, uint
     lum__error_restore(&cause);
 }
 
+/* Everything between the start and the end of the recovery counts, its syncs and its checkpoint too. */
+static void measure_recovery(struct opening *opening, uint64_t elapsed_ns)
+{
+    const struct lum__plan *plan = &opening->plan;
+    uint64_t bytes = plan->replay->log_bytes;
+    for (size_t i = 0; i < plan->commit_count; i++) {
+        for (size_t j = 0; j < plan->replay->commits[i].chunk_count; j++) bytes += plan->replay->commits[i].chunks[j].byte_count;
+    }
+    if (bytes >= MEASURED_BYTES_MIN && elapsed_ns > 0)
+        opening->parts->recovery_bytes_per_second = (uint64_t)((double)bytes * 1e9 / (double)elapsed_ns) + 1;
+}
+
 static lum_status open_after_crash(struct opening *opening)
 {
     struct lum__parts *parts = opening->parts;
@@ -456,6 +472,7 @@ static lum_status open_after_crash(struct opening *opening)
     parts->report.attempts = status == LUM_OK ? attempts_before + 1 : state->attempts;
     parts->report.max_recovery_attempts = state->attempts_max;
     parts->report.recovery_time_ns = lum__clock_monotonic_ns() - start;
+    if (status == LUM_OK) measure_recovery(opening, parts->report.recovery_time_ns);
     return status;
 }
 
@@ -505,6 +522,7 @@ lum_status lum__parts_open_chosen(struct lum__fs *fs, const lum_options *options
     out->report = (lum_recovery_data)LUM_RECOVERY_INIT;
     out->report.auto_recovery_enabled = !options->no_recovery;
     out->wal_segment_bytes = lum__parts_wal_segment_bytes(options);
+    out->recovery_bytes_per_second = RECOVERY_BYTES_PER_SECOND;
     out->disk_full = (struct lum__disk_full){options->on_full, options->on_full_context};
     lum_status status = open_locked(&opening);
     out->report.auto_recovery_enabled = !options->no_recovery;

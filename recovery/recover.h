@@ -92,6 +92,7 @@ struct lum__parts {
     uint64_t checkpoint_lum_count;
     uint64_t wal_segment_bytes;
     struct lum__disk_full disk_full;
+    uint64_t recovery_bytes_per_second; /* that this opening's recovery read and checked, or an assumption */
     lum_recovery_data report;
 };
 

@@ -165,6 +165,9 @@ typedef struct lum_options {
      * lum_checkpoint(), nor where a write or a sync has failed: that cannot be tried again. */
     bool (*on_full)(void *context, const lum_full_data *full);
     void *on_full_context;
+    /* A checkpoint is taken by itself as soon as a recovery would take longer than this by estimate: bytes of log and of committed chunks since the last
+     * one, by the rate that this opening's own recovery had, or 200 MB/s where there was none to measure. Default 10,000 */
+    uint32_t max_recovery_ms;
 } lum_options;
 #define LUM_OPTIONS_INIT { .struct_version = 1 }
 
@@ -211,6 +214,10 @@ typedef struct lum_info_data {
     uint64_t checkpoint_sequence;
     uint64_t checkpoint_number;
     uint32_t digest;                /* CRC-32C over all LUM checksums in scan order */
+    /* What readers hold back: checkpoints older than the two that are kept, and the log before those. The first checkpoint without a reader gives it back. */
+    uint64_t held_bytes;            /* 0: nothing */
+    uint64_t held_since_checkpoint; /* the oldest of them */
+    uint64_t held_since_timestamp;  /* its wall clock */
 } lum_info_data;
 #define LUM_INFO_INIT { .struct_version = 1 }
 LUM_PUBLIC LUM_MUST_USE lum_status lum_info(lum_store *store, lum_info_data *out);
