@@ -28,10 +28,13 @@ int lum__row_writer_choose(struct lum__row_writer *writer, enum lum__row_format 
     const char *names[LUM__FIELD_COUNT + 1] = {0};
     for (int i = 0; i < LUM__FIELD_COUNT; i++) names[i] = lum__field_name((enum lum__field)i);
     for (const char *at = columns;; at++) {
+        at += strspn(at, " ");
         size_t length = strcspn(at, ",");
         enum lum__field field = lum__field_find(at, length);
         char name[40];
         snprintf(name, sizeof name, "%.*s", (int)length, at);
+        if (strcmp(name, "all") == 0)
+            return lum__message_usage("--columns all writes each of them", "--columns: all stands alone, without other names");
         if (field == LUM__FIELD_COUNT) {
             const char *closest = lum__closest_word(name, names);
             return lum__message_usage(

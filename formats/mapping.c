@@ -185,8 +185,9 @@ static void add_column_list(struct text *text, const struct lum__mapping_columns
             text_add(text, " and %u more", columns->count - column);
             return;
         }
-        text_add(text, "%s%.*s", column == 0 ? "" : ", ",
-                 (int)(columns->lengths[column] < 60 ? columns->lengths[column] : 60), columns->names[column]);
+        size_t length = columns->lengths[column] < 60 ? columns->lengths[column] : 60;
+        text_add(text, "%s%.*s", column == 0 ? "" : ", ", (int)length, columns->names[column]);
+        if (length == 0) text_add(text, "\"\"");
     }
 }
 
@@ -273,7 +274,7 @@ struct resolver {
 /* A header that is one column because its columns are parted by something else; 0: it does not look like that. */
 static char guess_delimiter(const struct lum__mapping_columns *columns)
 {
-    if (!columns->has_names || columns->count != 1) return 0;
+    if (columns->kind != LUM__COLUMNS_OF_ROW || !columns->has_names || columns->count != 1) return 0;
     for (const char *delimiter = ";\t|,"; *delimiter != '\0'; ++delimiter)
         if (memchr(columns->names[0], *delimiter, columns->lengths[0]) != NULL) return *delimiter;
     return 0;
@@ -282,7 +283,8 @@ static char guess_delimiter(const struct lum__mapping_columns *columns)
 static void set_remedy(const struct resolver *resolver, const char *suggestion)
 {
     char delimiter = guess_delimiter(resolver->columns);
-    const char *other = resolver->columns->has_names ? ", or --no-header if the first line is data" : "";
+    bool has_row = resolver->columns->has_names && resolver->columns->kind == LUM__COLUMNS_OF_ROW;
+    const char *other = has_row ? ", or --no-header if the first line is data" : "";
 
     if (delimiter == '\t')
         lum__error_set_remedy("the columns seem to be parted by tabs: --format tsv");
@@ -299,14 +301,16 @@ static lum_status fail_columns(const struct resolver *resolver, const char *reas
 
     list[0] = suggestion[0] = '\0';
     add_suggestion(&suggestion_text, resolver->mapping, resolver->columns, resolver->plan);
-    if (resolver->columns->has_names)
+    if (resolver->columns->count == 0)
+        text_add(&list_text, "none");
+    else if (resolver->columns->has_names)
         add_column_list(&list_text, resolver->columns);
     else
         text_add(&list_text, "#1 to #%u", resolver->columns->count);
     lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, resolver->file, LUM_NO_OFFSET, 0,
                                      "%s; the columns are %s", reason, list);
-    lum__error_set_line(resolver->columns->has_names ? 1 : 0);
-    if (suggestion_text.length < sizeof suggestion) set_remedy(resolver, suggestion);
+    lum__error_set_line(resolver->columns->has_names && resolver->columns->kind != LUM__COLUMNS_OF_FIELDS ? 1 : 0);
+    if (suggestion_text.length > 0 && suggestion_text.length < sizeof suggestion) set_remedy(resolver, suggestion);
     return status;
 }
 

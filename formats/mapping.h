@@ -62,6 +62,11 @@ struct lum__mapping_columns {
     const size_t *lengths;
     uint32_t count;
     bool has_names; /* false: there is no header, only numbers (#1) select columns */
+    enum {
+        LUM__COLUMNS_OF_ROW,   /* names stand in a first row of text */
+        LUM__COLUMNS_OF_KEYS,  /* they are the keys of the first object */
+        LUM__COLUMNS_OF_FIELDS /* they are the fields of a record's type */
+    } kind;
 };
 
 /* Resolves mapping against a file's columns. LUM_ERR_INPUT if a column does not exist, stands twice in the header, or

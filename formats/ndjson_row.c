@@ -56,7 +56,7 @@ static bool refuse(struct lum__row_fault *fault, const uint8_t *begin, const uin
     lum__fault_add(fault, " (see its byte ");
     lum__fault_add_number(fault, (uint64_t)(at - begin) + 1);
     lum__fault_add(fault, ")");
-    fault->remedy = "NDJSON is one object a line: {\"id\":1,\"timestamp\":\"2026-01-31\"}";
+    fault->remedy = "NDJSON is one object a line: {\"id\":1,\"timestamp\":\"2026-01-31\"}; jq -c . makes such lines of other JSON";
     return false;
 }
 

@@ -233,7 +233,8 @@ static lum_status index_rules(struct lum__ndjson_source *source)
 
 static lum_status resolve(struct lum__ndjson_source *source, const struct lum__row_options *options)
 {
-    const struct lum__mapping_columns keys = {source->names, source->lengths, source->key_count, true};
+    const struct lum__mapping_columns keys = {source->names, source->lengths, source->key_count, true,
+                                               LUM__COLUMNS_OF_KEYS};
     char probe[1];
     void *memory;
 

@@ -372,7 +372,8 @@ static lum_status list_names(struct npy_source *source)
         source->name_list[i] = header->columns[i].name;
         source->length_list[i] = header->columns[i].name_length;
     }
-    source->names = (struct lum__mapping_columns){source->name_list, source->length_list, header->column_count, true};
+    source->names = (struct lum__mapping_columns){source->name_list, source->length_list, header->column_count, true,
+                                                  LUM__COLUMNS_OF_FIELDS};
     return LUM_OK;
 }
 

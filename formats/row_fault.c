@@ -64,11 +64,22 @@ static const char *range_remedy(enum lum__field field)
     }
 }
 
+/* What programs write where there is no value. */
+static bool stands_for_nothing(const uint8_t *text, size_t length)
+{
+    static const char *const words[] = {"NULL", "null", "Null", "NA", "N/A", "n/a", "None", "NaN", "nan", "\\N", "-"};
+
+    for (size_t i = 0; length <= 4 && i < sizeof words / sizeof words[0]; ++i)
+        if (strlen(words[i]) == length && memcmp(words[i], text, length) == 0) return true;
+    return false;
+}
+
 static const char *field_remedy(enum lum__field field, enum lum__number_error error)
 {
     switch (error) {
     case LUM__NUMBER_EMPTY:
-        return "every mapped column needs a value in every row: correct the row or map another column";
+        return field == LUM__FIELD_ID ? "every row needs an id: correct the row, or map another column"
+                                      : "correct the row, or let empty fields take the default with --null \"\"";
     case LUM__NUMBER_LEFTOVER: return "map the column with a larger scale, or allow rounding with --round";
     case LUM__NUMBER_DATE_SCALED: return "map the column without a scale";
     case LUM__NUMBER_DATE_RANGE: return "correct the row, or map another column";
@@ -93,6 +104,9 @@ void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mappin
 {
     fault->code = lum__number_error_code(error);
     fault->remedy = field_remedy(rule->field, error);
+    bool is_word = error == LUM__NUMBER_SYNTAX || error == LUM__NUMBER_NAME;
+    if (is_word && rule->field != LUM__FIELD_ID && stands_for_nothing(text, length))
+        fault->remedy = "a text that stands for no value takes the default with --null TEXT";
     lum__fault_add_shown(fault, text, length);
     lum__fault_add(fault, " ");
     if (error != LUM__NUMBER_SYNTAX) {

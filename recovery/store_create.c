@@ -98,8 +98,13 @@ static lum_status check_directory_is_ours(struct lum__fs *fs)
     if (strcmp(look.in_the_way, "STATE") == 0)
         return lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, "STATE", LUM_NO_OFFSET, 0,
                             "there is a store here already");
-    return lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, look.in_the_way, LUM_NO_OFFSET, 0,
-                        "the directory is not empty: a new store needs an empty or a new directory");
+    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_EXISTS, 0, look.in_the_way, LUM_NO_OFFSET, 0,
+                                     "the directory is not empty: a new store needs an empty or a new directory");
+    bool is_of_store = strncmp(look.in_the_way, "checkpoint-", 11) == 0 || strncmp(look.in_the_way, "wal/", 4) == 0 ||
+                       strncmp(look.in_the_way, "data/", 5) == 0;
+    lum__error_set_remedy(is_of_store ? "name another directory; lum salvage reads what is left of a store whose STATE is missing"
+                                      : "name another directory");
+    return status;
 }
 
 /* Opens or makes LOCK and takes the writer's byte. Two creators at once: one waits outside (LUM_ERR_BUSY). */

@@ -17,7 +17,7 @@ static size_t lengths[64];
 static struct lum__mapping_columns columns_of(const char *const *names, uint32_t count, bool has_names)
 {
     for (uint32_t i = 0; i < count; ++i) lengths[i] = strlen(names[i]);
-    return (struct lum__mapping_columns){names, lengths, count, has_names};
+    return (struct lum__mapping_columns){names, lengths, count, has_names, LUM__COLUMNS_OF_ROW};
 }
 
 static const char *const cities[] = {"geonameid", "name", "latitude", "longitude", "population", "modified"};
