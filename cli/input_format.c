@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "cli/message.h"
 #include "formats/csv_source.h"
 #include "formats/ndjson_source.h"
 #include "formats/npy_source.h"
@@ -106,4 +107,16 @@ lum_status lum__input_format_open(struct lum_input *input, enum lum__input_forma
     case LUM__INPUT_CSV: break;
     }
     return lum__csv_open(&bytes, &own, out);
+}
+
+int lum__input_format_check_options(const struct lum__arguments *arguments)
+{
+    enum lum__input_format format = (enum lum__input_format)arguments->input_format;
+    bool is_csv = format == LUM__INPUT_CSV || format == LUM__INPUT_TSV;
+    if (format == LUM__INPUT_AUTO || is_csv) return 0;
+    const char *name = lum__input_format_names[format];
+    if (arguments->no_header) return lum__message_usage(NULL, "--no-header is for csv and tsv, not for %s", name);
+    if (format != LUM__INPUT_RAW) return 0;
+    const char *other = arguments->null_text ? "null" : arguments->round ? "round" : arguments->time_unit != 0 ? "time-unit" : NULL;
+    return other ? lum__message_usage("a record is taken as it is", "--%s does not go with raw records", other) : 0;
 }

@@ -3,6 +3,7 @@
 #define LUM_CLI_INPUT_FORMAT_H
 
 #include "cli/input.h"
+#include "cli/options.h"
 #include "formats/row_source.h"
 
 enum lum__input_format {
@@ -25,5 +26,9 @@ lum_status lum__input_format_choose(struct lum_input *input, enum lum__input_for
 /* Opens the reader. options->delimiter 0: what the format has. */
 lum_status lum__input_format_open(struct lum_input *input, enum lum__input_format format,
                                   const struct lum__row_options *options, struct lum__row_source **out);
+
+/* Refuses, and says so, options that an asked format would pass over in silence. (In a load of several formats each takes what is for it.)
+ * Returns 0 or the exit code. */
+int lum__input_format_check_options(const struct lum__arguments *arguments);
 
 #endif

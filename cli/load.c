@@ -305,6 +305,7 @@ static int read_options(const struct lum__arguments *arguments, struct lum__mapp
         return lum__message_usage("leave --label out for a load without one", "--label: the label is empty");
     if (arguments->label && strlen(arguments->label) > LABEL_BYTES_MAX)
         return lum__message_usage(NULL, "--label: %zu bytes are more than %d", strlen(arguments->label), LABEL_BYTES_MAX);
+    if (exit_code == 0) exit_code = lum__input_format_check_options(arguments);
     if (exit_code == 0) exit_code = choose_delimiter(arguments, &rows->delimiter);
     if (exit_code == 0) exit_code = parse_maps(arguments, mapping);
     rows->mapping = mapping;

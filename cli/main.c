@@ -87,6 +87,8 @@ static int run_command(const struct lum__command *command, int word_count, char 
         lum__options_print_help(stdout, command);
         return 0;
     }
+    if (exit_code == 0 && arguments.report_path && strcmp(arguments.report_path, "-") == 0)
+        exit_code = lum__message_usage("--json writes the object to standard output", "--report -: a report goes to a file");
     if (exit_code == 0 && arguments.report_path && arguments.positional_count > 0)
         exit_code = lum__target_check("report", arguments.report_path, "name another file for it",
                                       arguments.positional[0], NULL, 0);

@@ -130,9 +130,12 @@ static void tell(struct lum__json *json, uint64_t row_count, uint64_t byte_count
     lum__json_u64(json, "elapsed_nanoseconds", elapsed_ns);
 }
 
-/* --time 2020.. selects nearly everything, and ..2020 nothing: both are nanoseconds. */
+/* --time 2020.. selects nearly everything, and ..2020 nothing: both are nanoseconds. A day alone is its first one. */
 static void tell_years(const struct lum__arguments *arguments)
 {
+    const uint64_t day_ns = 86400000000000u;
+    if (arguments->time.min == arguments->time.max && arguments->time.min >= day_ns && arguments->time.min % day_ns == 0)
+        lum__message_note("--time: a date alone is the first nanosecond of that day; the day is A..B, as 2026-01-31..2026-01-31T23:59:59.999999999");
     const uint64_t ends[] = {arguments->time.min, arguments->time.max};
     for (int i = 0; i < 2; i++) {
         if (ends[i] < 1970 || ends[i] > 2554) continue;

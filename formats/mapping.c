@@ -395,7 +395,7 @@ static lum_status fail_source(const struct resolver *resolver, enum lum__field f
         return fail_columns(resolver, reason);
     }
     if (!item->quoted && star != NULL) LUM_TRY(find_column(resolver, source, (size_t)(star - source), &column));
-    if (column < resolver->columns->count) {
+    if (column < resolver->columns->count || (!item->quoted && star != NULL && source[0] == '#')) {
         (void)snprintf(reason, sizeof reason, "%s=%.120s: a scale must be a positive decimal such as 1e7, 1000 or 0.001", name, source);
         return fail_columns(resolver, reason);
     }

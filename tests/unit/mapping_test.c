@@ -175,6 +175,7 @@ static void wrong_columns_list_what_is_there(void **state)
         {"id=geonameid,timestamp=2020-13-01", "timestamp=2020-13-01: there is no column \"2020-13-01\", nor is it a value that the field can have"},
         {"id=geonameid,presence=maybe", "presence=maybe: there is no column \"maybe\", nor is it a value that the field can have"},
         {"id=geonameid,position_x=longitude*0", "position_x=longitude*0: a scale must be a positive decimal such as 1e7, 1000 or 0.001"},
+        {"id=geonameid,position_x=#4*1e400", "position_x=#4*1e400: a scale must be a positive decimal"},
         {"id=geonameid,position_x=longitude*-1", "position_x=longitude*-1: a scale must be a positive decimal"},
         {"id=geonameid, position_x=lon*2", "position_x=lon: there is no column \"lon\""},
         {"id=geonameid,presence=name*2", "presence takes no scale"},
