@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "cli/message.h"
 #include "cli/reject_files.h"
 #include "cli/reject_spill.h"
@@ -106,17 +107,25 @@ static uint8_t *put_position(uint8_t *out, uint64_t position)
     return out + 1;
 }
 
-/* A CSV field in quotes (RFC 4180). */
+/* A CSV field in quotes, those inside written twice (RFC 4180). Eight bytes at a time: sentences are short and have quotes. */
 static uint8_t *put_quoted(uint8_t *out, const char *field, size_t length)
 {
-    const char *end = field + length, *quote;
+    const uint64_t ones = 0x0101010101010101u;
+    const uint8_t *at = (const uint8_t *)field, *end = at + length;
     *out++ = '"';
-    while ((quote = memchr(field, '"', (size_t)(end - field))) != NULL) { /* it is written twice */
-        out = put(out, field, (size_t)(quote - field) + 1);
-        *out++ = '"';
-        field = quote + 1;
+    while (end - at >= 8) {
+        uint64_t eight = lum__get_u64(at), differs = eight ^ ones * '"';
+        uint64_t quotes = (differs - ones) & ~differs & ones << 7; /* the lowest bit is right */
+        lum__put_u64(out, eight);
+        size_t taken = quotes == 0 ? 8 : (size_t)__builtin_ctzll(quotes) / 8 + 1;
+        at += taken;
+        out += taken;
+        if (quotes != 0) *out++ = '"';
     }
-    out = put(out, field, (size_t)(end - field));
+    while (at < end) {
+        if (*at == '"') *out++ = '"';
+        *out++ = *at++;
+    }
     *out++ = '"';
     return out;
 }
@@ -134,7 +143,7 @@ static uint8_t *put_field(uint8_t *out, const char *field)
 static bool name_piece(struct piece *piece, const char *name)
 {
     piece->name.used = 0;
-    if (!reserve(&piece->name, 2 * strlen(name) + 3)) return false;
+    if (!reserve(&piece->name, 2 * strlen(name) + 3 + 8)) return false;
     uint8_t *end = put_field(piece->name.bytes, name);
     *end++ = ',';
     piece->name.used = (size_t)(end - piece->name.bytes);
