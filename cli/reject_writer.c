@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "cli/message.h"
 #include "cli/reject_files.h"
 #include "cli/reject_spill.h"
-#include "formats/field_text.h"
+#include "formats/reject_text.h"
 
 enum { BLOCK_BYTES = 1 << 20, PARKED_BYTES_MAX = 16 << 20 };
 
@@ -86,88 +85,22 @@ static bool reserve(struct text *text, size_t more)
     return true;
 }
 
-static uint8_t *put(uint8_t *out, const void *bytes, size_t byte_count)
-{
-    memcpy(out, bytes, byte_count);
-    return out + byte_count;
-}
-
-static uint8_t *put_number(uint8_t *out, uint64_t number)
-{
-    uint8_t *end = (uint8_t *)lum__text_u64((char *)out, number);
-    *end = ',';
-    return end + 1;
-}
-
-/* What counts from 1: 0 means that there is none. */
-static uint8_t *put_position(uint8_t *out, uint64_t position)
-{
-    if (position > 0) return put_number(out, position);
-    *out = ',';
-    return out + 1;
-}
-
-/* A CSV field in quotes, those inside written twice (RFC 4180). Eight bytes at a time: sentences are short and have quotes. */
-static uint8_t *put_quoted(uint8_t *out, const char *field, size_t length)
-{
-    const uint64_t ones = 0x0101010101010101u;
-    const uint8_t *at = (const uint8_t *)field, *end = at + length;
-    *out++ = '"';
-    while (end - at >= 8) {
-        uint64_t eight = lum__get_u64(at), differs = eight ^ ones * '"';
-        uint64_t quotes = (differs - ones) & ~differs & ones << 7; /* the lowest bit is right */
-        lum__put_u64(out, eight);
-        size_t taken = quotes == 0 ? 8 : (size_t)__builtin_ctzll(quotes) / 8 + 1;
-        at += taken;
-        out += taken;
-        if (quotes != 0) *out++ = '"';
-    }
-    while (at < end) {
-        if (*at == '"') *out++ = '"';
-        *out++ = *at++;
-    }
-    *out++ = '"';
-    return out;
-}
-
-/* ... quoted where it must be. */
-static uint8_t *put_field(uint8_t *out, const char *field)
-{
-    bool is_quoted = field[0] == ' ';
-    const char *end = field;
-    for (; *end != '\0'; end++) is_quoted |= *end == ',' || *end == '"' || *end == '\r' || *end == '\n';
-    return is_quoted ? put_quoted(out, field, (size_t)(end - field)) : put(out, field, (size_t)(end - field));
-}
-
 /* The input's name as a field, with the comma behind it: once a piece. */
 static bool name_piece(struct piece *piece, const char *name)
 {
     piece->name.used = 0;
-    if (!reserve(&piece->name, 2 * strlen(name) + 3 + 8)) return false;
-    uint8_t *end = put_field(piece->name.bytes, name);
-    *end++ = ',';
-    piece->name.used = (size_t)(end - piece->name.bytes);
+    if (!reserve(&piece->name, lum__reject_name_bytes_max(name))) return false;
+    piece->name.used = (size_t)(lum__reject_put_name(piece->name.bytes, name) - piece->name.bytes);
     return true;
 }
 
 static bool put_error_line(struct piece *piece, const struct lum__rejected_row *row)
 {
     struct text *text = &piece->texts[LUM__REJECT_ERRORS];
-    size_t code_length = strlen(row->code); /* a word */
-    size_t room = piece->name.used + 2 * (strlen(row->column_name) + row->reason_length) + code_length + 128;
-    if (!reserve(text, room)) return false;
-    uint8_t *out = put(text->bytes + text->used, piece->name.bytes, piece->name.used);
-    out = put_position(out, row->row);
-    out = put_position(out, row->line);
-    out = put_number(out, row->offset);
-    out = put_position(out, row->column);
-    out = put_field(out, row->column_name);
-    *out++ = ',';
-    out = put(out, row->code, code_length);
-    *out++ = ',';
-    out = put_quoted(out, row->reason, row->reason_length);
-    *out++ = '\n';
-    text->used = (size_t)(out - text->bytes);
+    if (!reserve(text, piece->name.used + lum__reject_line_bytes_max(row))) return false;
+    memcpy(text->bytes + text->used, piece->name.bytes, piece->name.used);
+    text->used += piece->name.used;
+    text->used = (size_t)(lum__reject_put_line(text->bytes + text->used, row) - text->bytes);
     return true;
 }
 
@@ -176,10 +109,10 @@ static bool put_row(struct piece *piece, const struct lum__rejected_row *row, bo
 {
     struct text *text = &piece->texts[LUM__REJECT_ROWS];
     if (!reserve(text, row->byte_count + 1)) return false;
-    uint8_t *out = put(text->bytes + text->used, row->bytes, row->byte_count);
+    memcpy(text->bytes + text->used, row->bytes, row->byte_count);
+    text->used += row->byte_count;
     uint8_t last = row->byte_count > 0 ? row->bytes[row->byte_count - 1] : 0;
-    if (is_text && last != '\n' && last != '\r') *out++ = '\n';
-    text->used = (size_t)(out - text->bytes);
+    if (is_text && last != '\n' && last != '\r') text->bytes[text->used++] = '\n';
     return true;
 }
 

@@ -1,0 +1,92 @@
+#include "formats/reject_text.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "formats/field_text.h"
+
+enum { SLACK = 8 }; /* eight bytes are written at a time */
+
+static uint8_t *put(uint8_t *out, const void *bytes, size_t byte_count)
+{
+    memcpy(out, bytes, byte_count);
+    return out + byte_count;
+}
+
+static uint8_t *put_number(uint8_t *out, uint64_t number)
+{
+    uint8_t *end = (uint8_t *)lum__text_u64((char *)out, number);
+    *end = ',';
+    return end + 1;
+}
+
+/* What counts from 1: 0 means that there is none. */
+static uint8_t *put_position(uint8_t *out, uint64_t position)
+{
+    if (position > 0) return put_number(out, position);
+    *out = ',';
+    return out + 1;
+}
+
+/* A CSV field in quotes, those inside written twice (RFC 4180). Eight bytes at a time: sentences are short and have
+ * quotes. */
+static uint8_t *put_quoted(uint8_t *out, const char *field, size_t length)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    const uint8_t *at = (const uint8_t *)field, *end = at + length;
+    *out++ = '"';
+    while (end - at >= 8) {
+        uint64_t eight = lum__get_u64(at), differs = eight ^ ones * '"';
+        uint64_t quotes = (differs - ones) & ~differs & ones << 7; /* the lowest bit is right */
+        lum__put_u64(out, eight);
+        size_t taken = quotes == 0 ? 8 : (size_t)__builtin_ctzll(quotes) / 8 + 1;
+        at += taken;
+        out += taken;
+        if (quotes != 0) *out++ = '"';
+    }
+    while (at < end) {
+        if (*at == '"') *out++ = '"';
+        *out++ = *at++;
+    }
+    *out++ = '"';
+    return out;
+}
+
+/* ... quoted where it must be. */
+static uint8_t *put_field(uint8_t *out, const char *field)
+{
+    bool is_quoted = field[0] == ' ';
+    const char *end = field;
+    for (; *end != '\0'; end++) is_quoted |= *end == ',' || *end == '"' || *end == '\r' || *end == '\n';
+    return is_quoted ? put_quoted(out, field, (size_t)(end - field)) : put(out, field, (size_t)(end - field));
+}
+
+size_t lum__reject_name_bytes_max(const char *name) { return 2 * strlen(name) + 3 + SLACK; }
+
+uint8_t *lum__reject_put_name(uint8_t *out, const char *name)
+{
+    out = put_field(out, name);
+    *out = ',';
+    return out + 1;
+}
+
+size_t lum__reject_line_bytes_max(const struct lum__rejected_row *row)
+{
+    return 2 * (strlen(row->column_name) + row->reason_length) + strlen(row->code) + 128;
+}
+
+uint8_t *lum__reject_put_line(uint8_t *out, const struct lum__rejected_row *row)
+{
+    out = put_position(out, row->row);
+    out = put_position(out, row->line);
+    out = put_number(out, row->offset);
+    out = put_position(out, row->column);
+    out = put_field(out, row->column_name);
+    *out++ = ',';
+    out = put(out, row->code, strlen(row->code)); /* a word */
+    *out++ = ',';
+    out = put_quoted(out, row->reason, row->reason_length);
+    *out = '\n';
+    return out + 1;
+}
