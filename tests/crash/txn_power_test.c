@@ -380,14 +380,18 @@ static void run_round(struct round *round, uint64_t seed, uint64_t only_step)
     lum_test_phase_watch(sim);
     lum_test_phase_enter_life(0);
     if (pick(&random, 8) == 0) lum__sim_set_direct(sim, false);
+    bool is_full = only_step == 0 && pick(&random, 6) == 0; /* the disk fills up: at work, and half of the time while recovering too */
+    if (is_full) lum__sim_set_limit(sim, (300u << 10) + pick(&random, 2u << 20));
     bool was_power_cut = false;
     if (only_step > 0) lum__sim_stop_at(sim, only_step);
     else choose_stop(sim, 0, pick(&random, 3) == 0 ? 80 : 520, &random);
     run_threads(sim, round);
     cut(sim, &random, &was_power_cut);
+    if (is_full && pick(&random, 2) == 0) lum__sim_set_limit(sim, 0);
     if (only_step > 0 && only_step % 3 == 0) stop_recovery(sim, round, 1, 1 + only_step / 3 % 60, &random, &was_power_cut);
     for (int life = 1; only_step == 0 && life <= 2 && pick(&random, life == 1 ? 3 : 2) == 0; life++)
         stop_recovery(sim, round, life, 0, &random, &was_power_cut);
+    lum__sim_set_limit(sim, 0);
     uint64_t transactions = 0, transactions_again = 0;
     uint32_t digest = 0, digest_again = 0;
     check_store(sim, round, was_power_cut, pick(&random, 2) == 0, &digest, &transactions);
