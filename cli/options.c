@@ -52,7 +52,7 @@ const struct lum__option lum__options_writer[] = {
      .kind = LUM__OPTION_SYNC,
      .offset = FIELD(sync),
      .argument = "MODE",
-     .help = "commit (default: acknowledged is durable), interval=MS or none"},
+     .help = "commit (default), interval=MS or none: of what was acknowledged a power cut loses nothing, at most the last MS, or all since a checkpoint; kill -9 loses nothing"},
     {.name = "max-recovery-seconds",
      .kind = LUM__OPTION_SECONDS,
      .offset = FIELD(max_recovery_ms),

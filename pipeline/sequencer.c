@@ -61,6 +61,7 @@ struct lum__sequencer {
     uint64_t watermark_logged; /* watermark of the newest record in the log */
     uint64_t content_sequence; /* of the newest record that says something of a transaction; 0: none since the start */
     uint64_t last_sync_ns;
+    uint64_t unsynced_since_ns; /* when the oldest record was published that is written and not synced; 0: there is none */
     uint64_t watermark_retry_ns; /* not before, after a full disk */
     uint64_t log_bytes_at_checkpoint;
     uint64_t chunk_bytes_since_checkpoint; /* of commits: a recovery would read and check them */
@@ -371,6 +372,8 @@ static void publish_sequences(struct lum__sequencer *sequencer)
 {
     struct lum__wal_writer *writer = sequencer->parts->writer;
     uint64_t durable = lum__wal_durable_sequence(writer);
+    if (durable == lum__wal_written_sequence(writer)) sequencer->unsynced_since_ns = 0;
+    else if (sequencer->unsynced_since_ns == 0) sequencer->unsynced_since_ns = lum__clock_monotonic_ns();
     LUM_ASSERT(durable >= atomic_load_explicit(&sequencer->durable_sequence, memory_order_relaxed));
     atomic_store_explicit(&sequencer->last_sequence, lum__wal_written_sequence(writer), memory_order_relaxed);
     atomic_store_explicit(&sequencer->log_bytes, lum__wal_bytes_written(writer), memory_order_relaxed);
@@ -454,6 +457,15 @@ static bool may_sync_later(const struct lum__sequencer *sequencer)
     return lum__clock_monotonic_ns() - sequencer->last_sync_ns < ASYNC_SYNC_NS;
 }
 
+static uint64_t interval_ns(const struct lum__sequencer *sequencer) { return (uint64_t)sequencer->options.sync_interval_ms * 1000000u; }
+
+/* By when a sync of what was answered without one must be begun, whatever else there is to do; UINT64_MAX: never. */
+static uint64_t sync_deadline_ns(const struct lum__sequencer *sequencer)
+{
+    if (sequencer->unsynced_since_ns == 0 || sequencer->options.sync_mode == LUM_SYNC_NONE) return UINT64_MAX;
+    return sequencer->unsynced_since_ns + (sequencer->options.sync_mode == LUM_SYNC_INTERVAL ? interval_ns(sequencer) : ASYNC_SYNC_NS);
+}
+
 static bool must_sync(const struct lum__sequencer *sequencer)
 {
     if (sequencer->options.sync_mode == LUM_SYNC_COMMIT) return !may_sync_later(sequencer);
@@ -461,7 +473,7 @@ static bool must_sync(const struct lum__sequencer *sequencer)
         if (request->kind == LUM__REQUEST_SYNC) return true;
     }
     return sequencer->options.sync_mode == LUM_SYNC_INTERVAL &&
-           lum__clock_monotonic_ns() - sequencer->last_sync_ns >= (uint64_t)sequencer->options.sync_interval_ms * 1000000u;
+           lum__clock_monotonic_ns() - sequencer->last_sync_ns >= interval_ns(sequencer);
 }
 
 /* Steps 6 and 7. */
@@ -667,11 +679,18 @@ static void collect(struct lum__sequencer *sequencer)
     }
 }
 
+/* Until when chunks are gathered, if nothing makes the batch urgent: earlier where a sync is due that goes with it. */
+static uint64_t gather_end_ns(const struct lum__sequencer *sequencer)
+{
+    uint64_t end = sequencer->batch_begin_ns + GATHER_NS_MAX, deadline = sync_deadline_ns(sequencer);
+    return deadline < end ? deadline : end;
+}
+
 static bool is_batch_due(const struct lum__sequencer *sequencer)
 {
     if (sequencer->batch_first == NULL) return false;
     return sequencer->batch_is_urgent || sequencer->batch_requests >= BATCH_REQUESTS_MAX ||
-           sequencer->batch_data_bytes >= GATHER_BYTES_MAX || lum__clock_monotonic_ns() - sequencer->batch_begin_ns >= GATHER_NS_MAX;
+           sequencer->batch_data_bytes >= GATHER_BYTES_MAX || lum__clock_monotonic_ns() >= gather_end_ns(sequencer);
 }
 
 /* One watermark record, written and synced: proves everything before it to a later recovery. In the weaker modes it is also what makes it durable. */
@@ -680,6 +699,8 @@ static void log_watermark(struct lum__sequencer *sequencer)
     struct lum__wal_record record = {.type = LUM__WAL_WATERMARK};
     lum_status status = sync_dirty(sequencer);
     if (status == LUM_OK) status = write_and_sync(sequencer, true);
+    if (status == LUM_OK) publish_sequences(sequencer); /* that is durable whether or not there is room for the record */
+    if (status == LUM_OK && lum__clock_monotonic_ns() < sequencer->watermark_retry_ns) return;
     if (status == LUM_OK) status = append(sequencer, &record);
     if (status == LUM_OK) status = write_and_sync(sequencer, true);
     if (status == LUM_OK) publish_sequences(sequencer);
@@ -699,12 +720,13 @@ static void idle(struct lum__sequencer *sequencer)
         lum__ring_wait(sequencer->ring, UINT64_MAX);
         return;
     }
-    uint64_t begin = lum__clock_monotonic_ns(), grace = IDLE_GRACE_NS;
-    if (sequencer->options.sync_mode == LUM_SYNC_INTERVAL) grace = (uint64_t)sequencer->options.sync_interval_ms * 1000000u;
-    if (begin + grace < sequencer->watermark_retry_ns) grace = sequencer->watermark_retry_ns - begin;
-    lum__ring_wait(sequencer->ring, grace);
+    uint64_t begin = lum__clock_monotonic_ns(), deadline = sync_deadline_ns(sequencer);
+    uint64_t until = begin + (sequencer->options.sync_mode == LUM_SYNC_INTERVAL ? interval_ns(sequencer) : IDLE_GRACE_NS);
+    if (until < sequencer->watermark_retry_ns) until = sequencer->watermark_retry_ns;
+    if (until > deadline) until = deadline; /* what was answered is not kept waiting by wakings in vain, nor by a full disk */
+    lum__ring_wait(sequencer->ring, until > begin ? until - begin : 0);
     collect(sequencer);
-    if (sequencer->batch_first == NULL && lum__clock_monotonic_ns() - begin >= grace) log_watermark(sequencer);
+    if (sequencer->batch_first == NULL && lum__clock_monotonic_ns() >= until) log_watermark(sequencer);
 }
 
 static void *run(void *context)
@@ -715,8 +737,8 @@ static void *run(void *context)
         if (is_batch_due(sequencer)) {
             process_batch(sequencer);
         } else if (sequencer->batch_first != NULL) {
-            uint64_t age = lum__clock_monotonic_ns() - sequencer->batch_begin_ns;
-            if (age < GATHER_NS_MAX) lum__ring_wait(sequencer->ring, GATHER_NS_MAX - age);
+            uint64_t now = lum__clock_monotonic_ns(), end = gather_end_ns(sequencer);
+            if (now < end) lum__ring_wait(sequencer->ring, end - now);
         } else {
             idle(sequencer);
         }

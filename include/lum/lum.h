@@ -123,14 +123,22 @@ typedef struct lum_store lum_store;
 
 enum { LUM_CHUNK_LUMS_MIN = 4096, LUM_CHUNK_LUMS_DEFAULT = 262144, LUM_CHUNK_LUMS_MAX = 1048576 };
 
+/* What a commit that was acknowledged (it returned LUM_OK, or on_commit was called) has behind it, and so what may be lost of it. A process
+ * kill (SIGKILL, a crash, out of memory) leaves what was written to the operating system; a power cut, a reset or a kernel's crash leaves only
+ * what was synced.
+ *
+ * In every mode: after either there are whole transactions, a prefix of commit order, and the store opens. What was told to be durable
+ * (lum_receipt.durable, lum_load_event.durable, lum_wait_durable, lum_sync, durable_sequence) is never lost, nor is what was acknowledged
+ * before a lum_checkpoint that succeeded. After a lum_close that returned LUM_OK everything is durable. */
 enum lum_sync_mode {
-    /* Acknowledged = durable. After a process kill nothing acknowledged is lost. After a power cut nothing acknowledged is lost. */
+    /* Acknowledged = synced. A process kill loses nothing acknowledged, a power cut neither. (lum_txn_commit_async does not wait for its sync.) */
     LUM_SYNC_COMMIT = 0,
-    /* Syncs at least every sync_interval_ms. After a process kill nothing acknowledged is lost. After a power cut what was
-     * acknowledged in the last interval may be lost, always as a suffix of commit order. */
+    /* Acknowledged = written, chunks and log; a sync that covers it is begun within sync_interval_ms. A process kill loses nothing acknowledged.
+     * A power cut loses at most what was acknowledged in the last sync_interval_ms, and while the sync that was due then was on its way. */
     LUM_SYNC_INTERVAL = 1,
-    /* Syncs at checkpoints and close only. After a process kill nothing acknowledged is lost. After a power cut everything since
-     * the last checkpoint may be lost, always as a suffix of commit order. */
+    /* Acknowledged = written, chunks and log. A process kill loses nothing acknowledged. A power cut may lose everything since the last sync, and
+     * there is one only at lum_sync, lum_wait_durable, a checkpoint (lum_checkpoint, or by itself: checkpoint_wal_bytes, full memory for small
+     * transactions), a change of the log segment, and the close. For data that can be loaded again. */
     LUM_SYNC_NONE = 2
 };
 
@@ -427,7 +435,8 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_append_group(lum_txn *txn, const lum_
  * reopening. Any other status: nothing of it is or ever becomes visible. receipt may be NULL. Blocks for a write and a sync, shared with others. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_commit(lum_txn *txn, lum_receipt *receipt);
 /* The same, but in every mode it returns when the commit is written and visible, not yet synced: a process kill loses nothing, a power cut may lose it and
- * all commits behind it. It is synced with the next commit that waits, and after 10 ms at the latest; lum_wait_durable() and lum_sync() wait for that. */
+ * all commits behind it. In LUM_SYNC_COMMIT it is synced with the next commit that waits, and a sync is begun after 10 ms at the latest; in the other
+ * modes it is a commit like any other. lum_wait_durable() and lum_sync() wait for the sync. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_commit_async(lum_txn *txn, lum_receipt *receipt);
 /* Undoes it and gives its space back; consumes it. NULL is fine. */
 LUM_PUBLIC lum_status lum_txn_rollback(lum_txn *txn);

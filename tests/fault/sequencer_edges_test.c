@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "api/store.h"
+#include "base/clock.h"
 #include "storage/file_sim.h"
 #include "support/rows.h"
 
@@ -84,6 +85,55 @@ static void a_lone_commit_is_synced_within_the_interval(void **state)
     assert_int_equal(info.transaction_count, 1);
     assert_int_equal(lum_close(store), LUM_OK);
     lum__sim_destroy(sim);
+}
+
+static lum_receipt commit_row(lum_store *store, uint64_t number)
+{
+    lum_txn *txn = NULL;
+    lum_t row;
+    lum_receipt receipt = LUM_RECEIPT_INIT;
+    lum_test_row(number, &row);
+    assert_int_equal(lum_txn_begin(store, NULL, &txn), LUM_OK);
+    assert_int_equal(lum_txn_append(txn, &row, 1), LUM_OK);
+    assert_int_equal(lum_txn_commit(txn, &receipt), LUM_OK);
+    return receipt;
+}
+
+/* After what time a commit is durable, if shortly before its time is up a chunk comes, for which nobody waits and which is gathered with others. */
+static uint64_t synced_after_ns(uint32_t interval_ms)
+{
+    struct lum__sim *sim = lum__sim_create(3);
+    lum_options options = small_options(LUM_SYNC_INTERVAL, interval_ms);
+    lum_store *store = open_on(sim, &options);
+    lum_txn *txn = NULL;
+    assert_int_equal(lum_txn_begin(store, NULL, &txn), LUM_OK);
+    assert_int_equal(lum_sync(store, NULL), LUM_OK);
+    lum_receipt receipt = commit_row(store, 0);
+    uint64_t begin = lum__clock_monotonic_ns();
+    sleep_ms(interval_ms - 15);
+    for (uint64_t i = 1; i <= options.chunk_lums; i++) {
+        lum_t row;
+        lum_test_row(i, &row);
+        assert_int_equal(lum_txn_append(txn, &row, 1), LUM_OK);
+    }
+    while (lum__sequencer_durable(store->sequencer) < receipt.sequence) sleep_ms(1);
+    uint64_t after = lum__clock_monotonic_ns() - begin;
+    assert_int_equal(lum_txn_rollback(txn), LUM_OK);
+    assert_int_equal(lum_close(store), LUM_OK);
+    lum__sim_destroy(sim);
+    return after;
+}
+
+static void gathered_chunks_do_not_delay_the_interval(void **state)
+{
+    (void)state;
+    enum { INTERVAL_MS = 100, GATHER_MS = 50 };
+    uint64_t best = UINT64_MAX; /* a busy machine only makes it later */
+    for (int i = 0; i < 20 && best > (INTERVAL_MS + GATHER_MS / 4) * UINT64_C(1000000); i++) {
+        uint64_t after = synced_after_ns(INTERVAL_MS);
+        if (after < best) best = after;
+    }
+    assert_true(best <= (INTERVAL_MS + GATHER_MS / 4) * UINT64_C(1000000));
 }
 
 /* In mode commit it is synced at once; the watermark record behind it is what proves that to a later recovery, so that damage of the
@@ -265,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lone_commit_is_synced_within_the_interval),
+        cmocka_unit_test(gathered_chunks_do_not_delay_the_interval),
         cmocka_unit_test(a_lone_commit_is_covered_by_a_watermark),
         cmocka_unit_test(a_log_without_room_inside_a_batch_acknowledges_nothing),
         cmocka_unit_test(a_failed_sync_at_close_is_final),
