@@ -178,6 +178,8 @@ static lum_status sim_rename(struct lum__fs *base, const char *from, const char 
     struct lum__sim *sim = ((struct sim_fs *)base)->sim;
     lum_status status = begin(base, LUM__SIM_RENAME, true, from);
     if (status == LUM_OK) status = move_name(sim, from, to);
+    int error = status == LUM_OK ? lum__sim_strike(sim, LUM__SIM_RENAME_DONE, from) : 0;
+    if (error != 0) status = lum__fail_errno(error, from, LUM_NO_OFFSET, "%s: renamed, and failed as the test asked for", from);
     return end(sim, status);
 }
 

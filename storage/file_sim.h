@@ -23,7 +23,7 @@
  * or nothing. A failed sync has dropped some of the unsynced sectors for good: the next sync reports success, reads
  * through the page cache still show them, direct reads (LUM__OPEN_DIRECT) and the state after a power cut do not - as
  * on Linux. A failed directory sync made nothing durable; what it was for may survive. All other failed calls did
- * nothing. SHORT: a request of a queue moves a part only.
+ * nothing, but for RENAME_DONE. SHORT: a request of a queue moves a part only.
  *  5. A limit in bytes, in blocks of 4,096, on what files hold (an unlinked one until its folder is synced): then
  * ENOSPC, after a prefix that still fitted.
  *  6. Silent damage: bits flipped, bytes edited, in cache and on disk alike.
@@ -61,7 +61,8 @@ enum lum__sim_call {
     LUM__SIM_TRUNCATE,
     LUM__SIM_OPEN, /* of an existing file */
     LUM__SIM_CREATE,
-    LUM__SIM_RENAME, /* fault path: the old name */
+    LUM__SIM_RENAME,      /* fault path: the old name */
+    LUM__SIM_RENAME_DONE, /* a rename that takes effect, and answers an error all the same */
     LUM__SIM_UNLINK,
     LUM__SIM_MKDIR,
     LUM__SIM_SYNC_DIR, /* fault path: the folder */

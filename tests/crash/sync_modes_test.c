@@ -2,12 +2,13 @@
  * transactions and by loads (chunks), waited for and asynchronous, beside checkpoints, lum_sync and lum_wait_durable,
  * on a disk in memory and by real kills:
  *
- *   any mode   what is there is whole transactions, bit-identical, a prefix of commit order, and verify is clean;
- *              nothing whose durability was told (receipt, event, lum_wait_durable, lum_sync, lum_info) is ever lost,
- * nor what was acknowledged before a checkpoint that succeeded; a kill loses nothing that was acknowledged; after a
- * close neither loses anything commit     a power cut loses nothing that was acknowledged (but asynchronous commits of
- * the last 10 ms) interval   a power cut loses nothing that was acknowledged longer ago than the interval, and a sync's
- * time none       a power cut may lose everything else
+ * - any mode: what is there is whole transactions, bit-identical, a prefix of commit order, and verify is clean.
+ * Nothing whose durability was told (receipt, event, lum_wait_durable, lum_sync, lum_info) is ever lost, nor what was
+ * acknowledged before a checkpoint that succeeded. A kill loses nothing that was acknowledged. After a close neither
+ * loses anything. lum_txn_outcome says of each transaction what became of it, also of those under way at the end.
+ * - commit: a power cut loses nothing that was acknowledged (but asynchronous commits of the last 10 ms).
+ * - interval: a power cut loses nothing that was acknowledged longer ago than the interval, and a sync's time.
+ * - none: a power cut may lose everything else.
  *
  * That it can fail: in the weaker modes power cuts must have lost something at least once, and on a disk that lies
  * about syncs each mode must fail.
@@ -46,15 +47,16 @@ static const char *const end_names[ENDS] = {"power cut", "kill", "close and powe
 
 /* One acknowledged commit: the worker's rows up to rows_end are there if it is. */
 struct entry {
-    uint64_t rows_end, sequence, acknowledged_ns;
+    uint64_t rows_end, sequence, transaction_id, acknowledged_ns;
     bool is_durable, is_async;
 };
 
 /* In memory that a killed process leaves behind. Each worker's rows are numbered from worker << WORKER_SHIFT. */
 struct notes {
     struct {
-        _Atomic uint64_t submitted; /* rows */
-        _Atomic uint64_t count;     /* of entries */
+        _Atomic uint64_t submitted;              /* rows */
+        _Atomic uint64_t count;                  /* of entries */
+        _Atomic uint64_t last_id, last_rows_end; /* of the last transaction that was begun; id 0: none */
         struct entry entries[ENTRIES_MAX];
     } workers[WORKERS];
     _Atomic uint64_t durable; /* the highest sequence that was told to be durable */
@@ -148,6 +150,9 @@ static bool run_transaction(struct worker *worker)
     uint64_t count = is_large ? 5000 : 1 + pick(&worker->random, 8);
     lift(&round->notes->workers[worker->number].submitted, worker->rows + count);
     if (lum_txn_begin(round->store, NULL, &txn) != LUM_OK) return false;
+    atomic_store(&round->notes->workers[worker->number].last_id, 0);
+    atomic_store(&round->notes->workers[worker->number].last_rows_end, worker->rows + count);
+    atomic_store(&round->notes->workers[worker->number].last_id, lum_txn_id(txn));
     for (uint64_t i = 0; i < count; i++) {
         lum_t row;
         lum_test_row(((uint64_t)worker->number << WORKER_SHIFT) + worker->rows + i, &row);
@@ -157,7 +162,8 @@ static bool run_transaction(struct worker *worker)
     }
     if ((is_async ? lum_txn_commit_async(txn, &receipt) : lum_txn_commit(txn, &receipt)) != LUM_OK) return false;
     worker->rows += count;
-    acknowledge(worker, (struct entry){worker->rows, receipt.sequence, 0, receipt.durable, is_async});
+    acknowledge(worker,
+                (struct entry){worker->rows, receipt.sequence, receipt.transaction_id, 0, receipt.durable, is_async});
     if (!round->is_quiet && pick(&worker->random, 100) == 0) {
         if (lum_wait_durable(round->store, receipt.sequence, UINT64_MAX) != LUM_OK) return false;
         lift(&round->notes->durable, receipt.sequence);
@@ -168,8 +174,8 @@ static bool run_transaction(struct worker *worker)
 static void on_commit(void *context, const lum_load_event *event)
 {
     struct worker *worker = context;
-    acknowledge(worker,
-                (struct entry){worker->rows + event->rows_committed, event->sequence, 0, event->durable, false});
+    acknowledge(worker, (struct entry){worker->rows + event->rows_committed, event->sequence, event->transaction_id, 0,
+                                       event->durable, false});
 }
 
 static bool run_load(struct worker *worker)
@@ -302,10 +308,33 @@ static uint64_t check_entries(const struct round *round, const uint64_t *found)
     return lost;
 }
 
+static void check_outcome(lum_store *store, uint64_t id, bool is_there)
+{
+    enum lum_outcome outcome = LUM_OUTCOME_UNKNOWN;
+    if (lum_txn_outcome(store, id, &outcome) != LUM_OK) fail_round("no outcome");
+    if (outcome != (is_there ? LUM_OUTCOME_COMMITTED : LUM_OUTCOME_NOT_COMMITTED))
+        fail_round("lum_txn_outcome does not say what is there");
+}
+
+static void check_outcomes(const struct round *round, lum_store *store, const uint64_t *found)
+{
+    for (uint32_t i = 0; i < WORKERS && failure == NULL; i++) {
+        uint64_t count = atomic_load(&round->notes->workers[i].count),
+                 last_id = atomic_load(&round->notes->workers[i].last_id);
+        for (uint64_t j = 0; j < count && failure == NULL; j++) {
+            const struct entry *entry = &round->notes->workers[i].entries[j];
+            check_outcome(store, entry->transaction_id, entry->rows_end <= found[i]);
+        }
+        if (last_id != 0)
+            check_outcome(store, last_id, atomic_load(&round->notes->workers[i].last_rows_end) <= found[i]);
+    }
+}
+
 static uint64_t check_store(const struct round *round, lum_store *store)
 {
     uint64_t found[WORKERS] = {0};
     read_rows(store, found);
+    if (failure == NULL) check_outcomes(round, store, found);
     return failure == NULL ? check_entries(round, found) : 0;
 }
 

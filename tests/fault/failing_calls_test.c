@@ -50,6 +50,7 @@ static const struct {
     {LUM__SIM_ALLOCATE, ENOSPC, "an allocation has no room"},
     {LUM__SIM_CREATE, ENOSPC, "a creation has no room"},
     {LUM__SIM_RENAME, EIO, "a rename fails"},
+    {LUM__SIM_RENAME_DONE, EIO, "a rename takes effect and fails"},
     {LUM__SIM_UNLINK, EIO, "an unlink fails"},
     {LUM__SIM_TRUNCATE, EIO, "a truncate fails"},
 };

@@ -15,6 +15,7 @@
 #include "api/store.h"
 #include "base/clock.h"
 #include "storage/file_sim.h"
+#include "storage/segment.h"
 #include "support/rows.h"
 
 static lum_options small_options(enum lum_sync_mode mode, uint32_t interval_ms)
@@ -258,6 +259,91 @@ static void a_failed_sync_at_close_is_final(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------- a rename that takes effect and fails all the same */
+
+/* Would the next chunk be written over one that the store's newest checkpoint, as the next opening will find it, names? */
+static bool is_free_place_in_checkpoint(lum_store *store, struct lum__sim *sim)
+{
+    struct lum__file *file = NULL;
+    uint64_t segment = 0, offset = 0;
+    lum_options options = small_options(LUM_SYNC_COMMIT, 0);
+    options.read_only = true;
+    struct lum__sim *copy = lum__sim_clone(sim, 1);
+    lum_store *reader = open_on(copy, &options);
+    const struct lum__catalogue_version *version = lum__catalogue_pin(reader->catalogue);
+    bool is_taken = false;
+    assert_true(version->chunk_count > 0 && version->unfolded_count == 0); /* folded: the checkpoint is there */
+    assert_int_equal(lum__segments_reserve(store->parts.segments, 4096, &segment, &offset, &file), LUM_OK);
+    for (size_t i = 0; i < version->chunk_count; i++) {
+        const struct lum__chunk_entry *chunk = &version->chunks[i];
+        is_taken |= chunk->segment == segment && chunk->offset < offset + 4096 && offset < chunk->offset + chunk->byte_count;
+    }
+    lum__catalogue_unpin(reader->catalogue, version);
+    assert_int_equal(lum_close(reader), LUM_OK);
+    lum__sim_destroy(copy);
+    return is_taken;
+}
+
+/* The checkpoint is there under its name, and names the chunks of its fold, though its maker was told that the rename failed. Those chunks must
+ * stay as they are, nothing may be answered as if all were well, and the next opening has every row once. */
+static void a_checkpoint_that_is_there_though_its_rename_failed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        struct lum__sim *sim = lum__sim_create(seed);
+        lum_options options = small_options(LUM_SYNC_COMMIT, 0);
+        lum_store *store = open_on(sim, &options);
+        for (uint64_t i = 0; i < 50; i++) (void)commit_row(store, i);
+        struct lum__sim_fault fault = {.call = LUM__SIM_RENAME_DONE, .nth = 1, .os_errno = EIO, .path_prefix = "checkpoint-"};
+        lum__sim_arm(sim, &fault);
+        assert_int_equal(lum_checkpoint(store), LUM_ERR_IO);
+        assert_false(is_free_place_in_checkpoint(store, sim));
+        assert_int_equal(rows_there(store), 50);
+        lum_txn *txn = NULL;
+        assert_int_equal(lum_txn_begin(store, NULL, &txn), LUM_ERR_POISONED);
+        assert_int_not_equal(lum_close(store), LUM_OK);
+        if (seed > 0) lum__sim_power_cut(sim, seed == 1 ? LUM__SIM_KEPT : LUM__SIM_DROPPED, seed);
+        store = open_on(sim, &options);
+        assert_int_equal(rows_there(store), 50);
+        (void)load_rows(store, 50, 9000); /* over what is free now */
+        (void)commit_row(store, 9050);
+        assert_int_equal(lum_close(store), LUM_OK);
+        store = open_on(sim, &options);
+        assert_int_equal(rows_there(store), 9051);
+        assert_int_equal(lum_close(store), LUM_OK);
+        lum__sim_destroy(sim);
+    }
+}
+
+/* The same for STATE, at every replacement of it from creation to close: what was acknowledged is there, and the store opens. */
+static void a_state_that_is_there_though_its_rename_failed(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth <= 6; nth++) {
+        struct lum__sim *sim = lum__sim_create(nth);
+        lum_options options = small_options(LUM_SYNC_COMMIT, 0), resolved;
+        uint64_t acknowledged = 0, failed = 0;
+        struct lum__sim_fault fault = {.call = LUM__SIM_RENAME_DONE, .nth = nth, .os_errno = EIO, .path_prefix = "STATE"};
+        lum__sim_arm(sim, &fault);
+        assert_int_equal(lum__options_resolve(&options, &resolved), LUM_OK);
+        for (int opening = 0; opening < 5; opening++) {
+            struct lum__fs *fs = NULL;
+            lum_store *store = NULL;
+            assert_int_equal(lum__sim_open(sim, false, &fs), LUM_OK);
+            lum_status status = lum__store_open_fs(fs, "sim", &resolved, &store);
+            if (status == LUM_OK) {
+                assert_int_equal(rows_there(store), acknowledged);
+                (void)commit_row(store, acknowledged++);
+                status = lum_close(store);
+            }
+            failed += status != LUM_OK;
+        }
+        assert_int_equal(failed, 1); /* it is told, once, and the next opening goes on */
+        assert_true(acknowledged >= 4);
+        lum__sim_destroy(sim);
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------------- long metadata */
 
 struct texts {
@@ -319,6 +405,8 @@ int main(void)
         cmocka_unit_test(a_lone_commit_is_covered_by_a_watermark),
         cmocka_unit_test(a_log_without_room_inside_a_batch_acknowledges_nothing),
         cmocka_unit_test(a_failed_sync_at_close_is_final),
+        cmocka_unit_test(a_checkpoint_that_is_there_though_its_rename_failed),
+        cmocka_unit_test(a_state_that_is_there_though_its_rename_failed),
         cmocka_unit_test(the_longest_metadata_fits_the_smallest_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
