@@ -137,8 +137,8 @@ enum lum_sync_mode {
      * A power cut loses at most what was acknowledged in the last sync_interval_ms, and while the sync that was due then was on its way. */
     LUM_SYNC_INTERVAL = 1,
     /* Acknowledged = written, chunks and log. A process kill loses nothing acknowledged. A power cut may lose everything since the last sync, and
-     * there is one only at lum_sync, lum_wait_durable, a checkpoint (lum_checkpoint, or by itself: checkpoint_wal_bytes, full memory for small
-     * transactions), a change of the log segment, and the close. For data that can be loaded again. */
+     * there is one only at lum_sync, lum_wait_durable, a checkpoint (lum_checkpoint, or by itself: checkpoint_wal_bytes, max_recovery_ms, full
+     * memory for small transactions), a change of the log segment, and the close. For data that can be loaded again. */
     LUM_SYNC_NONE = 2
 };
 
