@@ -208,6 +208,21 @@ static int compare_ordinals(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+static void publish_sequences(struct lum__sequencer *sequencer)
+{
+    struct lum__wal_writer *writer = sequencer->parts->writer;
+    uint64_t durable = lum__wal_durable_sequence(writer);
+    if (durable == lum__wal_written_sequence(writer)) sequencer->unsynced_since_ns = 0;
+    else if (sequencer->unsynced_since_ns == 0) sequencer->unsynced_since_ns = lum__clock_monotonic_ns();
+    LUM_ASSERT(durable >= atomic_load_explicit(&sequencer->durable_sequence, memory_order_relaxed));
+    atomic_store_explicit(&sequencer->last_sequence, lum__wal_written_sequence(writer), memory_order_relaxed);
+    atomic_store_explicit(&sequencer->log_bytes, lum__wal_bytes_written(writer), memory_order_relaxed);
+    atomic_store_explicit(&sequencer->log_syncs, lum__wal_sync_count(writer), memory_order_relaxed);
+    atomic_store_explicit(&sequencer->durable_sequence, durable, memory_order_release); /* S1 */
+    atomic_thread_fence(memory_order_seq_cst);                                            /* D2 pairs with D1 */
+    if (atomic_load_explicit(&sequencer->waiter_count, memory_order_relaxed) > 0) wake_waiters(sequencer);
+}
+
 /* Room for a batch. A rotation syncs the log, so the data goes first, in every mode: a watermark never covers a commit whose chunks may be
  * missing. */
 static lum_status reserve_log(struct lum__sequencer *sequencer, uint32_t batch_bytes)
@@ -216,8 +231,12 @@ static lum_status reserve_log(struct lum__sequencer *sequencer, uint32_t batch_b
     lum_status status;
     uint32_t attempt = 0;
     if (lum__wal_must_rotate(parts->writer, batch_bytes)) LUM_TRY(sync_dirty(sequencer));
-    do status = lum__wal_reserve(parts->writer, batch_bytes);
-    while (sequencer->may_wait && lum__disk_full_retry(&parts->disk_full, status, parts->wal_segment_bytes, &attempt));
+    do {
+        status = lum__wal_reserve(parts->writer, batch_bytes);
+        if (status != LUM_ERR_NO_SPACE || !sequencer->may_wait) continue;
+        LUM_TRY(lum__wal_sync(parts->writer)); /* what was answered does not wait for room */
+        publish_sequences(sequencer);
+    } while (sequencer->may_wait && lum__disk_full_retry(&parts->disk_full, status, parts->wal_segment_bytes, &attempt));
     return status;
 }
 
@@ -366,21 +385,6 @@ static lum_status publish_commit(struct lum__sequencer *sequencer, struct lum__r
     request->ticket->sequence = request->sequence;
     request->ticket->timestamp = request->timestamp;
     return LUM_OK;
-}
-
-static void publish_sequences(struct lum__sequencer *sequencer)
-{
-    struct lum__wal_writer *writer = sequencer->parts->writer;
-    uint64_t durable = lum__wal_durable_sequence(writer);
-    if (durable == lum__wal_written_sequence(writer)) sequencer->unsynced_since_ns = 0;
-    else if (sequencer->unsynced_since_ns == 0) sequencer->unsynced_since_ns = lum__clock_monotonic_ns();
-    LUM_ASSERT(durable >= atomic_load_explicit(&sequencer->durable_sequence, memory_order_relaxed));
-    atomic_store_explicit(&sequencer->last_sequence, lum__wal_written_sequence(writer), memory_order_relaxed);
-    atomic_store_explicit(&sequencer->log_bytes, lum__wal_bytes_written(writer), memory_order_relaxed);
-    atomic_store_explicit(&sequencer->log_syncs, lum__wal_sync_count(writer), memory_order_relaxed);
-    atomic_store_explicit(&sequencer->durable_sequence, durable, memory_order_release); /* S1 */
-    atomic_thread_fence(memory_order_seq_cst);                                            /* D2 pairs with D1 */
-    if (atomic_load_explicit(&sequencer->waiter_count, memory_order_relaxed) > 0) wake_waiters(sequencer);
 }
 
 /* Step 8: in order, makes commits visible, gives rolled back space back, answers. */

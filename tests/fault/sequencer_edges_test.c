@@ -137,6 +137,49 @@ static void gathered_chunks_do_not_delay_the_interval(void **state)
     assert_true(best <= (INTERVAL_MS + GATHER_MS / 4) * UINT64_C(1000000));
 }
 
+struct full_disk {
+    lum_store *store;
+    uint64_t acknowledged, durable; /* sequences; durable: when the disk was found full */
+    uint64_t times;
+};
+
+static bool on_full(void *context, const lum_full_data *full)
+{
+    struct full_disk *disk = context;
+    (void)full;
+    disk->durable = lum__sequencer_durable(disk->store->sequencer);
+    disk->times++;
+    return false;
+}
+
+/* While the log waits for room, for as long as that takes, what was answered before is durable already, though its interval is not over. */
+static void a_full_disk_does_not_delay_the_interval(void **state)
+{
+    (void)state;
+    struct lum__sim *sim = lum__sim_create(4);
+    struct full_disk disk = {.store = NULL};
+    lum_options options = small_options(LUM_SYNC_INTERVAL, 3600000);
+    options.on_full = on_full;
+    options.on_full_context = &disk;
+    disk.store = open_on(sim, &options);
+    struct lum__sim_fault fault = {.call = LUM__SIM_CREATE, .nth = 1, .os_errno = ENOSPC, .is_lasting = true, .path_prefix = "wal/"};
+    lum__sim_arm(sim, &fault);
+    for (uint64_t i = 0; disk.times == 0 && i < 1000; i++) {
+        lum_txn *txn = NULL;
+        lum_t row;
+        lum_receipt receipt = LUM_RECEIPT_INIT;
+        lum_test_row(i, &row);
+        assert_int_equal(lum_txn_begin(disk.store, NULL, &txn), LUM_OK);
+        assert_int_equal(lum_txn_append(txn, &row, 1), LUM_OK);
+        if (lum_txn_commit(txn, &receipt) == LUM_OK) disk.acknowledged = receipt.sequence;
+    }
+    assert_int_equal(disk.times, 1);
+    assert_true(disk.acknowledged > 0 && disk.durable >= disk.acknowledged);
+    lum__sim_disarm(sim);
+    assert_int_equal(lum_close(disk.store), LUM_OK);
+    lum__sim_destroy(sim);
+}
+
 /* In mode commit it is synced at once; the watermark record behind it is what proves that to a later recovery, so that damage of the
  * commit's record is a loss to be told and no tail to be cut. */
 static void a_lone_commit_is_covered_by_a_watermark(void **state)
@@ -402,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lone_commit_is_synced_within_the_interval),
         cmocka_unit_test(gathered_chunks_do_not_delay_the_interval),
+        cmocka_unit_test(a_full_disk_does_not_delay_the_interval),
         cmocka_unit_test(a_lone_commit_is_covered_by_a_watermark),
         cmocka_unit_test(a_log_without_room_inside_a_batch_acknowledges_nothing),
         cmocka_unit_test(a_failed_sync_at_close_is_final),
