@@ -89,6 +89,27 @@ static lum_status release_room_for_state(struct lum__fs *fs)
     return status == LUM_ERR_NOT_FOUND ? LUM_OK : status;
 }
 
+/* Chunks of the older checkpoint that a fold has replaced since: their extents stay. */
+static lum_status adopt_replaced(struct opening *opening, struct lum__catalogue *older)
+{
+    struct lum__parts *parts = opening->parts;
+    struct lum__catalogue *newest = parts->catalogue != NULL ? parts->catalogue : opening->plan.catalogue;
+    struct lum__chunk_entry *chunks = NULL;
+    size_t count = 0;
+    const struct lum__catalogue_version *old = lum__catalogue_pin(older), *new = lum__catalogue_pin(newest);
+    lum_status status = lum__catalogue_only_in(old, new, &chunks, &count);
+    void *array = parts->replaced;
+    if (status == LUM_OK) status = lum__grow(&array, &parts->replaced_capacity, count, sizeof *parts->replaced);
+    if (status == LUM_OK) parts->replaced = array;
+    for (size_t i = 0; i < count && status == LUM_OK; i++)
+        parts->replaced[parts->replaced_count++] = (struct lum__replaced_extent){chunks[i].segment, chunks[i].offset, chunks[i].byte_count,
+                                                                                 parts->checkpoint_number, 0};
+    free(chunks);
+    lum__catalogue_unpin(older, old);
+    lum__catalogue_unpin(newest, new);
+    return status;
+}
+
 /* The plan's checkpoint becomes the newest of the two kept ones; the next older one that is valid, the older. */
 static lum_status adopt_checkpoints(struct opening *opening)
 {
@@ -112,6 +133,7 @@ static lum_status adopt_checkpoints(struct opening *opening)
         if (status == LUM_OK) {
             parts->older_checkpoint_number = older.number;
             parts->older_checkpoint_position = older.replay;
+            status = adopt_replaced(opening, catalogue);
         }
         lum__checkpoint_fini(&older);
         lum__catalogue_destroy(catalogue);
@@ -162,13 +184,16 @@ static lum_status open_segments(struct opening *opening)
     const struct lum__catalogue_version *version = lum__catalogue_pin(parts->catalogue);
     struct lum__catalogue_version used = *version;
     void *memory = NULL;
-    lum_status status = lum__alloc((version->chunk_count + opening->kept_count) * sizeof *opening->kept, &memory);
+    lum_status status = lum__alloc((version->chunk_count + opening->kept_count + parts->replaced_count) * sizeof *opening->kept, &memory);
     if (status == LUM_OK) {
         struct lum__chunk_entry *chunks = memory;
         if (version->chunk_count > 0) memcpy(chunks, version->chunks, version->chunk_count * sizeof *chunks);
         if (opening->kept_count > 0) memcpy(chunks + version->chunk_count, opening->kept, opening->kept_count * sizeof *chunks);
         used.chunks = chunks;
         used.chunk_count += opening->kept_count;
+        for (size_t i = 0; i < parts->replaced_count; i++)
+            chunks[used.chunk_count++] = (struct lum__chunk_entry){
+                .segment = parts->replaced[i].segment, .offset = parts->replaced[i].offset, .byte_count = parts->replaced[i].byte_count};
         status = lum__segments_open(opening->fs, parts->store_id, parts->epoch, data_segment_bytes_max(opening->options), &used,
                                     opening->plan.next_data_segment, &parts->segments);
     }
@@ -342,12 +367,11 @@ static lum_status make_durable(struct opening *opening)
     uint64_t rewritten = 0;
     LUM_TRY(sync_touched_data(opening)); /* R3 */
     LUM_TRY(keep_places(opening));
-    LUM_TRY(lum__rewrite_doubtful(opening->fs, parts->epoch, data_segment_bytes_max(opening->options), &opening->plan,
-                                  &rewritten)); /* R4 */
+    LUM_TRY(adopt_checkpoints(opening));
+    LUM_TRY(lum__rewrite_doubtful(opening->fs, parts, data_segment_bytes_max(opening->options), &opening->plan, &rewritten)); /* R4 */
     if (rewritten > 0) LUM_TRY(rebuild_catalogue(opening));
     parts->catalogue = opening->plan.catalogue;
     opening->plan.catalogue = NULL;
-    LUM_TRY(adopt_checkpoints(opening));
     LUM_TRY(open_segments(opening));
     lum__parts_writer_options(opening->fs, opening->options, &parts->state, opening->plan.next_wal_segment,
                               &writer_options);
@@ -533,6 +557,7 @@ lum_status lum__parts_open_chosen(struct lum__fs *fs, const lum_options *options
         lum__parts_abandon(out);
         lum__error_restore(&cause);
     }
+    out->may_join = status == LUM_OK;
     return status;
 }
 

@@ -37,6 +37,8 @@ struct copy {
     struct lum__plan plan;
     const struct lum__catalogue_version *version; /* of the plan's catalogue, pinned */
     struct lum__checkpoint older;                 /* number 0: there is none */
+    struct lum__chunk_entry *replaced;            /* named by it alone */
+    size_t replaced_count;
     struct lum__segment_files *files;             /* of `from` */
     struct target *targets;                       /* by segment */
     size_t target_count, target_capacity;
@@ -50,6 +52,25 @@ struct copy {
 /* ------------------------------------------------------------------------------------------------ what is to be copied
  */
 
+/* Chunks of the older checkpoint that a fold has replaced since: copied too, so that the copy can fall back as well. */
+static lum_status find_replaced(struct copy *copy, struct lum__catalogue *older)
+{
+    const struct lum__catalogue_version *version = lum__catalogue_pin(older);
+    lum_status status = lum__catalogue_only_in(version, copy->version, &copy->replaced, &copy->replaced_count);
+    lum__catalogue_unpin(older, version);
+    return status;
+}
+
+/* What is copied: the snapshot's chunks, then the replaced ones. */
+static size_t chunks_to_copy(const struct copy *copy) { return copy->version->chunk_count + copy->replaced_count; }
+
+static bool is_replaced(const struct copy *copy, size_t index) { return index >= copy->version->chunk_count; }
+
+static const struct lum__chunk_entry *chunk_at(const struct copy *copy, size_t index)
+{
+    return is_replaced(copy, index) ? &copy->replaced[index - copy->version->chunk_count] : &copy->version->chunks[index];
+}
+
 /* The checkpoint before the plan's, so that the copy has two as well. */
 static lum_status find_older_checkpoint(struct copy *copy)
 {
@@ -62,6 +83,7 @@ static lum_status find_older_checkpoint(struct copy *copy)
         LUM_TRY(lum__catalogue_create(&catalogue));
         lum_status status =
             lum__checkpoint_read(copy->from, numbers[i], copy->plan.state.store_id, &copy->older, catalogue);
+        if (status == LUM_OK) status = find_replaced(copy, catalogue);
         lum__catalogue_destroy(catalogue);
         if (status == LUM_OK) return LUM_OK;
         lum__checkpoint_fini(&copy->older);
@@ -233,8 +255,8 @@ static lum_status add_target(struct copy *copy, uint64_t segment)
 static lum_status make_targets(struct copy *copy)
 {
     uint64_t last = 0;
-    for (size_t i = 0; i < copy->version->chunk_count; i++) {
-        const struct lum__chunk_entry *chunk = &copy->version->chunks[i];
+    for (size_t i = 0; i < chunks_to_copy(copy); i++) {
+        const struct lum__chunk_entry *chunk = chunk_at(copy, i);
         if (chunk->rows != NULL) continue; /* in the log, which is copied too */
         if (chunk->byte_count > copy->chunk_bytes_max) copy->chunk_bytes_max = chunk->byte_count;
         if (chunk->segment == last || find_target(copy, chunk->segment) != NULL) continue;
@@ -307,8 +329,9 @@ static void copy_worker(void *context, uint32_t worker)
     (void)worker;
     while (status == LUM_OK && !has_failed(copy)) {
         size_t index = atomic_fetch_add(&copy->next_chunk, 1);
-        if (index >= copy->version->chunk_count) break;
-        if (copy->version->chunks[index].rows == NULL) status = copy_chunk(copy, &copier, &copy->version->chunks[index]);
+        if (index >= chunks_to_copy(copy)) break;
+        if (chunk_at(copy, index)->rows == NULL) status = copy_chunk(copy, &copier, chunk_at(copy, index));
+        if (status == LUM_ERR_CORRUPT && is_replaced(copy, index)) status = LUM_OK; /* nothing of the snapshot */
     }
     close_copier(&copier);
     if (status == LUM_OK) return;
@@ -321,10 +344,10 @@ static lum_status copy_chunks(struct copy *copy)
 {
     uint64_t workers = copy->options->memory_bytes_max / 2 / (copy->chunk_bytes_max + LUM__COPY_PART_BYTES);
     if (workers > copy->options->workers) workers = copy->options->workers;
-    if (copy->version->chunk_count > 0) lum__parallel(workers > 0 ? (uint32_t)workers : 1, copy_worker, copy);
+    if (chunks_to_copy(copy) > 0) lum__parallel(workers > 0 ? (uint32_t)workers : 1, copy_worker, copy);
     if (copy->error.status != LUM_OK) return lum__error_restore(&copy->error), copy->error.status;
-    for (size_t i = 0; i < copy->version->chunk_count; i++) {
-        const struct lum__chunk_entry *chunk = &copy->version->chunks[i];
+    for (size_t i = 0; i < chunks_to_copy(copy); i++) {
+        const struct lum__chunk_entry *chunk = chunk_at(copy, i);
         if (chunk->rows != NULL) continue;
         if (find_target(copy, chunk->segment)->is_shared)
             copy->report->bytes_shared += chunk->byte_count;
@@ -465,6 +488,7 @@ static uint64_t bytes_needed(const struct copy *copy)
     bool is_shared = copy->target_count > 0 && copy->targets[0].is_shared;
     needed += log_segments * lum__parts_wal_segment_bytes(&(lum_options)LUM_OPTIONS_INIT);
     needed += 2 * copy->version->chunk_count * LUM__CHUNK_ENTRY_BYTES;
+    for (size_t i = 0; i < copy->replaced_count; i++) needed += copy->replaced[i].byte_count;
     return is_shared ? needed : needed + copy->version->data_bytes;
 }
 
@@ -513,6 +537,7 @@ static lum_status close_copy(struct copy *copy, lum_status status)
     free(copy->targets);
     lum__segment_files_close(copy->files);
     lum__checkpoint_fini(&copy->older);
+    free(copy->replaced);
     if (copy->version != NULL) lum__catalogue_unpin(copy->plan.catalogue, copy->version);
     if (copy->plan.catalogue != NULL) lum__plan_fini(&copy->plan);
     pthread_mutex_destroy(&copy->mutex);

@@ -14,8 +14,9 @@ struct lum__fold;
 LUM_MUST_USE lum_status lum__fold_prepare(struct lum__parts *parts, struct lum__fold **out);
 /* For the checkpoint that alone makes the chunks count. Lent. */
 const struct lum__catalogue_version *lum__fold_version(const struct lum__fold *fold);
-/* The checkpoint is there: the version becomes the newest. NULL is fine. Cannot fail. */
-void lum__fold_publish(struct lum__fold *fold);
+/* The checkpoint (parts->checkpoint_number) is there: the version becomes the newest, and the extents of the chunks that it replaced go to parts->replaced. NULL
+ * is fine. Cannot fail. */
+void lum__fold_publish(struct lum__parts *parts, struct lum__fold *fold);
 /* It is not, or (is_in_doubt) may be there all the same, after a failed sync: only if it surely is not, the chunks' space is given back. NULL is fine. */
 void lum__fold_discard(struct lum__parts *parts, struct lum__fold *fold, bool is_in_doubt);
 

@@ -100,7 +100,7 @@ static lum_status fold_and_write(struct lum__parts *parts, const struct lum__ope
     const struct lum__catalogue_version *pinned = fold == NULL ? lum__catalogue_pin(parts->catalogue) : NULL;
     lum_status status = write_checkpoint(parts, open, open_count, fold != NULL ? lum__fold_version(fold) : pinned, checkpoint);
     if (status == LUM_OK) {
-        lum__fold_publish(fold);
+        lum__fold_publish(parts, fold);
     } else {
         struct lum__error cause = *lum__error_last();
         /* Only for want of space or memory is it sure that no checkpoint is there under its name; else it may be, and names the fold's chunks. */
@@ -154,6 +154,21 @@ static lum_status remove_old_checkpoints(struct lum__parts *parts)
     return LUM_OK;
 }
 
+/* Extents that neither of the two kept checkpoints names, nor a version that a scan of this process has pinned. No other process reads. */
+static void release_replaced(struct lum__parts *parts)
+{
+    uint64_t oldest = lum__catalogue_generation(parts->catalogue, true);
+    size_t kept = 0;
+    for (size_t i = 0; i < parts->replaced_count; i++) {
+        const struct lum__replaced_extent *extent = &parts->replaced[i];
+        if (extent->checkpoint <= parts->older_checkpoint_number && extent->generation <= oldest)
+            lum__segments_release(parts->segments, extent->segment, extent->offset, extent->byte_count);
+        else
+            parts->replaced[kept++] = *extent;
+    }
+    parts->replaced_count = kept;
+}
+
 /* Removes what neither of the two kept checkpoints needs, while no reader can be inside. An unlink that a power cut
  * undoes does no harm: a surplus old checkpoint is older than two valid ones, a surplus log segment lies before both.
  */
@@ -166,6 +181,7 @@ static lum_status give_back(struct lum__parts *parts, struct lum__file *lock_fil
     status = remove_old_checkpoints(parts);
     if (status == LUM_OK)
         status = lum__wal_recycle(parts->writer, parts->older_checkpoint_position.segment, keep_spare);
+    if (status == LUM_OK) release_replaced(parts);
     lum_status unlocked = lum__file_unlock(lock_file, LUM__LOCK_BYTE_READERS);
     return status != LUM_OK ? status : unlocked;
 }
@@ -284,6 +300,9 @@ static lum_status release_parts(struct lum__parts *parts)
         if (first == LUM_OK) first = status;
     }
     if (parts->catalogue != NULL) lum__catalogue_destroy(parts->catalogue);
+    free(parts->replaced);
+    parts->replaced = NULL;
+    parts->replaced_count = parts->replaced_capacity = 0;
     parts->writer = NULL;
     parts->segments = NULL;
     parts->catalogue = NULL;

@@ -73,6 +73,14 @@ void lum__plan_fini(struct lum__plan *plan);
 lum_status lum__plan_blame_log(struct lum__fs *fs, const uint8_t store_id[16], const struct lum__wal_evidence *seen,
                                const struct lum__replay *replay, lum_status status, const char *sentence);
 
+/* Of a chunk whose rows a fold has written anew: not free before no kept checkpoint and no pinned version names it. */
+struct lum__replaced_extent {
+    uint64_t segment, offset;
+    uint32_t byte_count;
+    uint64_t checkpoint; /* the first one that does not name it */
+    uint64_t generation; /* of the first version of the catalogue that does not */
+};
+
 /* What an open store consists of, below the threads. */
 struct lum__parts {
     struct lum__fs *fs;
@@ -91,6 +99,9 @@ struct lum__parts {
     uint64_t checkpoint_commit_sequence; /* last commit in the newest: a later checkpoint must not hold less */
     uint64_t checkpoint_lum_count;
     uint64_t wal_segment_bytes;
+    bool may_join; /* folds may replace small chunks: not while the store is being opened */
+    struct lum__replaced_extent *replaced;
+    size_t replaced_count, replaced_capacity;
     struct lum__disk_full disk_full;
     uint64_t recovery_bytes_per_second; /* that this opening's recovery read and checked, or an assumption */
     lum_recovery_data report;

@@ -92,11 +92,11 @@ static lum_status move_chunk(struct mover *mover, struct lum__chunk_entry *entry
 
 /* A version in which all that may still count is in use: the catalogue, and whole commits that are going to be cut. (A
  * bad one is cut again, whatever becomes of its chunks; its files may not even be there.) */
-static lum_status collect_used(const struct lum__plan *plan, const struct lum__catalogue_version *version,
+static lum_status collect_used(const struct lum__parts *parts, const struct lum__plan *plan, const struct lum__catalogue_version *version,
                                struct lum__catalogue_version *used)
 {
     const struct lum__replay *replay = plan->replay;
-    size_t count = version->chunk_count;
+    size_t count = version->chunk_count + parts->replaced_count;
     void *memory = NULL;
     *used = *version;
     for (size_t i = plan->commit_count; i < replay->commit_count; i++) count += replay->commits[i].chunk_count;
@@ -107,6 +107,10 @@ static lum_status collect_used(const struct lum__plan *plan, const struct lum__c
     for (size_t i = plan->commit_count; i < replay->commit_count; i++) {
         if (replay->commits[i].is_bad) continue;
         for (size_t j = 0; j < replay->commits[i].chunk_count; j++) chunks[at++] = replay->commits[i].chunks[j];
+    }
+    for (size_t i = 0; i < parts->replaced_count; i++) {
+        const struct lum__replaced_extent *extent = &parts->replaced[i];
+        chunks[at++] = (struct lum__chunk_entry){.segment = extent->segment, .offset = extent->offset, .byte_count = extent->byte_count};
     }
     used->chunks = chunks;
     used->chunk_count = at;
@@ -157,7 +161,7 @@ static bool is_anything_doubtful(const struct lum__plan *plan)
     return false;
 }
 
-lum_status lum__rewrite_doubtful(struct lum__fs *fs, uint64_t epoch, uint64_t segment_bytes_max, struct lum__plan *plan,
+lum_status lum__rewrite_doubtful(struct lum__fs *fs, const struct lum__parts *parts, uint64_t segment_bytes_max, struct lum__plan *plan,
                                  uint64_t *rewritten)
 {
     *rewritten = 0;
@@ -165,9 +169,9 @@ lum_status lum__rewrite_doubtful(struct lum__fs *fs, uint64_t epoch, uint64_t se
     struct mover mover = {.fs = fs, .store_id = plan->state.store_id};
     const struct lum__catalogue_version *version = lum__catalogue_pin(plan->catalogue);
     struct lum__catalogue_version used;
-    lum_status status = collect_used(plan, version, &used);
+    lum_status status = collect_used(parts, plan, version, &used);
     if (status == LUM_OK) {
-        status = open_mover(&mover, epoch, segment_bytes_max, plan, &used);
+        status = open_mover(&mover, parts->epoch, segment_bytes_max, plan, &used);
         if (status == LUM_OK) status = move_all(&mover, plan, rewritten);
         if (mover.segments != NULL) plan->next_data_segment = lum__segments_next_number(mover.segments);
         struct lum__error cause = *lum__error_last();

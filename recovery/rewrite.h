@@ -6,9 +6,9 @@
 #include "recovery/recover.h"
 
 /* Copies the chunks of doubtful commits among commits[0 .. commit_count) to fresh extents, verified, and syncs them;
- * changes the entries in plan->replay. Nothing in use before is overwritten, not even what is going to be cut.
+ * changes the entries in plan->replay. Nothing in use before is overwritten, not even what is going to be cut, or parts->replaced.
  * *rewritten: chunks moved; plan->next_data_segment is raised. */
-LUM_MUST_USE lum_status lum__rewrite_doubtful(struct lum__fs *fs, uint64_t epoch, uint64_t segment_bytes_max,
+LUM_MUST_USE lum_status lum__rewrite_doubtful(struct lum__fs *fs, const struct lum__parts *parts, uint64_t segment_bytes_max,
                                               struct lum__plan *plan, uint64_t *rewritten);
 
 #endif

@@ -46,6 +46,7 @@ struct lum__salvage_find {
  * moved a chunk, and the log names its old place). (salvage_repeat.c, like what follows) */
 struct lum__salvage_walk {
     uint64_t transaction_id;
+    uint64_t rows_left; /* of the transaction; UINT64_MAX: not known */
     size_t named, scanned; /* behind the last one */
 };
 void lum__salvage_walk_begin(const struct lum__salvage_find *find, const struct lum__salvage_transaction *transaction,

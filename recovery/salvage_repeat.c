@@ -41,6 +41,7 @@ void lum__salvage_walk_begin(const struct lum__salvage_find *find, const struct 
     uint64_t id = transaction->transaction_id;
     bool is_whole = transaction->is_count_known && lum__salvage_count_named(find, id) >= transaction->chunk_count;
     out->transaction_id = id;
+    out->rows_left = transaction->is_count_known ? transaction->lum_count : UINT64_MAX;
     out->named = first_of(find->named, find->named_count, id);
     out->scanned = is_whole ? salvage->scanned_count : first_of(salvage->scanned, salvage->scanned_count, id);
 }
@@ -55,15 +56,21 @@ const struct lum__chunk_entry *lum__salvage_walk_next(const struct lum__salvage_
     if (a != NULL && a->transaction_id != id) a = NULL;
     if (b != NULL && b->transaction_id != id) b = NULL;
     if (a == NULL && b == NULL) return NULL;
-    const struct lum__chunk_entry *out = b != NULL && (a == NULL || b->ordinal <= a->ordinal) ? b : a;
+    const struct lum__chunk_entry *out = b != NULL && (a == NULL || b->ordinal <= a->ordinal) ? b : a, *fitting = NULL;
     while (walk->named < find->named_count && find->named[walk->named].transaction_id == id &&
            find->named[walk->named].ordinal <= out->ordinal) {
         const struct lum__chunk_entry *at = &find->named[walk->named++];
+        if (at->ordinal == out->ordinal && at->row_count == walk->rows_left) fitting = at;
         if (at->ordinal == out->ordinal && out == b && at->segment == b->segment && at->offset == b->offset) out = at;
     }
     while (walk->scanned < salvage->scanned_count && salvage->scanned[walk->scanned].transaction_id == id &&
-           salvage->scanned[walk->scanned].ordinal <= out->ordinal)
-        walk->scanned++;
+           salvage->scanned[walk->scanned].ordinal <= out->ordinal) {
+        const struct lum__chunk_entry *at = &salvage->scanned[walk->scanned++];
+        if (at->ordinal == out->ordinal && at->row_count == walk->rows_left) fitting = at;
+    }
+    /* A fold may have replaced the last chunk of a run by a larger one with the same number: the one that makes the count right. */
+    if (fitting != NULL && out->row_count != walk->rows_left) out = fitting;
+    if (walk->rows_left != UINT64_MAX) walk->rows_left -= out->row_count < walk->rows_left ? out->row_count : walk->rows_left;
     return out;
 }
 
@@ -140,7 +147,25 @@ static lum_status note_lost_of_run(struct lum__salvage_find *find, const struct 
     return lum__salvage_note(find->salvage, &loss);
 }
 
-/* Small transactions that a damaged checkpoint has as a run, and the log one by one: what gives fewer rows goes.
+/* Rows of a transaction that a fold made, as a run or alone, of which more can be found than an entry: a later run may have joined it. False: of any other one with
+ * chunks. */
+static bool find_folded(const struct lum__salvage_find *find, size_t index, uint64_t *rows)
+{
+    const struct lum__salvage *salvage = find->salvage;
+    const struct lum__salvage_transaction *transaction = &salvage->transactions[index];
+    *rows = 0;
+    if (index < find->base_count) {
+        for (size_t i = transaction->chunk_first; i < transaction->chunk_end; i++) *rows += salvage->chunks[i].row_count;
+        return transaction->chunk_first < transaction->chunk_end && salvage->chunks[transaction->chunk_first].ordinal == LUM__FOLD_ORDINAL_FIRST;
+    }
+    struct lum__salvage_walk walk;
+    lum__salvage_walk_begin(find, transaction, &walk);
+    const struct lum__chunk_entry *first = lum__salvage_walk_next(find, &walk);
+    *rows = rows_in_chunks(find, transaction);
+    return transaction->run_first > 0 || (first != NULL && first->ordinal == LUM__FOLD_ORDINAL_FIRST);
+}
+
+/* Small transactions that a damaged checkpoint has as a run, and the log one by one, or another checkpoint as the runs that it joins: what gives fewer rows goes.
  * transactions[first .. kept): those before the run that are kept so far. Where the run stays, those in it stay only as
  * members, for their label; where it goes, so do members that the log does not have, for their rows are lost and a
  * label would say that they are there. */
@@ -149,27 +174,33 @@ static lum_status settle_run(struct lum__salvage_find *find, const struct lum__s
 {
     struct lum__salvage_transaction *all = find->salvage->transactions;
     size_t first = *kept, end = *kept;
-    uint64_t lums_in_log = 0, rows_in_log = 0;
-    while (first > find->base_count && all[first - 1].commit_sequence >= run->run_first) {
+    uint64_t lums_in_log = 0, rows_in_log = 0, folded = 0, joined_end = 0; /* commit sequence of the last run that it joins */
+    while (first > 0 && all[first - 1].commit_sequence >= run->run_first) {
         const struct lum__salvage_rows *rows = lum__salvage_find_rows(find->salvage, all[--first].transaction_id);
         *is_kept = false;
-        if (all[first].chunk_count > 0 || !all[first].is_count_known)
+        bool is_folded = (first < find->base_count || all[first].chunk_count > 0 || !all[first].is_count_known) && find_folded(find, first, &folded);
+        if (!is_folded && (all[first].chunk_count > 0 || !all[first].is_count_known))
             return LUM_OK; /* no run spans such a one: its entry is damaged */
-        if (!is_small(&all[first])) continue;
+        if (is_folded && all[first].commit_sequence > joined_end) joined_end = all[first].commit_sequence;
+        if (!is_folded && !is_small(&all[first])) continue;
         lums_in_log += all[first].lum_count;
-        rows_in_log += rows != NULL ? rows->row_count : 0;
+        rows_in_log += is_folded ? folded : rows != NULL ? rows->row_count : 0;
     }
     *is_kept = rows_in_chunks(find, run) >= rows_in_log;
     *kept = first;
     for (size_t i = first; i < end; i++) {
         bool has_label = all[i].label != NULL && all[i].label[0] != 0;
-        if (*is_kept ? !has_label : all[i].is_member) {
+        if (*is_kept ? !has_label : all[i].is_member && i >= find->base_count && all[i].commit_sequence > joined_end) {
             lum__salvage_free_texts(&all[i]);
             continue;
         }
-        if (*is_kept) all[i].lum_count = all[i].chunk_count = 0;
+        if (*is_kept) {
+            all[i].lum_count = all[i].chunk_count = all[i].chunk_first = all[i].chunk_end = 0;
+            all[i].is_count_known = true;
+        }
         all[(*kept)++] = all[i];
     }
+    if (*is_kept && first < find->base_count) find->base_count = first;
     if (*is_kept || (run->is_count_known && lums_in_log >= run->lum_count)) return LUM_OK;
     return note_lost_of_run(find, run, run->is_count_known ? run->lum_count - lums_in_log : 0);
 }

@@ -1,5 +1,5 @@
 /* recovery/same_content.c - see same_content.h. A fold changes chunks and joins transactions, so where `a` still has rows in memory, `b` has them as
- * chunks, in runs of consecutive transactions (storage/catalogue_fold.c). Everything else is the same in both. */
+ * chunks, in runs of consecutive transactions (storage/catalogue_fold.c), with small chunks before them. Everything else is the same in both. */
 #include "recovery/same_content.h"
 
 #include <string.h>
@@ -64,23 +64,35 @@ static bool compare_member(struct side *b, const struct lum__transaction *transa
     return true;
 }
 
-/* b's next is a run made of as many transactions of a. */
+/* The members of a run of a, which are members in b too. */
+static bool compare_members(struct side *a, struct side *b)
+{
+    while (next(a) != NULL && next(a)->is_member) {
+        if (!compare_member(b, next(a))) return false;
+        step(a);
+    }
+    return true;
+}
+
+/* b's next is a run made of as many transactions of a: small ones, and runs whose small chunks were replaced. */
 static bool compare_run(struct side *a, struct side *b)
 {
     const struct lum__transaction *run = next(b), *first = next(a), *last = first;
-    uint64_t lum_count = 0;
+    uint64_t lum_count = 0, count = 0;
     uint32_t digest = 0;
     step(b);
-    for (uint32_t i = 0; i < run->run_count; i++) {
+    while (count < run->run_count) {
         last = next(a);
-        if (last == NULL || !lum__transaction_is_foldable(a->version, last, a->chunk)) return false;
+        if (last == NULL || (!lum__transaction_is_foldable(a->version, last, a->chunk) && !lum__transaction_is_joinable(a->version, last, a->chunk))) return false;
+        count += last->run_count > 0 ? last->run_count : 1;
         lum_count += last->lum_count;
         digest = lum__crc32c_combine(digest, last->digest, LUM__DIGEST_BYTES(last->lum_count));
         if (!lum__catalogue_has_id(b->version, last->transaction_id) || !compare_member(b, last)) return false;
         step(a);
+        if (last->run_count > 0 && !compare_members(a, b)) return false;
     }
-    return run->transaction_id == first->transaction_id && run->commit_sequence == last->commit_sequence &&
-           run->run_span == last->commit_sequence - first->commit_sequence && run->lum_count == lum_count && run->digest == digest;
+    return count == run->run_count && run->transaction_id == first->transaction_id && run->commit_sequence == last->commit_sequence &&
+           run->run_span == last->commit_sequence - (first->commit_sequence - first->run_span) && run->lum_count == lum_count && run->digest == digest;
 }
 
 bool lum__is_same_content(const struct lum__catalogue_version *a, const struct lum__catalogue_version *b)
@@ -91,7 +103,8 @@ bool lum__is_same_content(const struct lum__catalogue_version *a, const struct l
         const struct lum__transaction *old = next(&left), *new = next(&right);
         bool is_folded = lum__transaction_is_foldable(a, old, left.chunk);
         bool same;
-        if (is_folded && new->run_count > 0) {
+        bool is_joined = !is_folded && new->run_count > 0 && new->commit_sequence > old->commit_sequence;
+        if ((is_folded && new->run_count > 0) || is_joined) {
             same = compare_run(&left, &right);
         } else if (is_folded) { /* folded alone, or empty */
             same = is_same_transaction(old, new);

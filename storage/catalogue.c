@@ -39,7 +39,7 @@ struct blob {
 
 struct lum__catalogue {
     pthread_mutex_t mutex; /* newest, reference counts, labels */
-    struct lum__version *newest;
+    struct lum__version *newest, *oldest; /* of those alive */
     struct label **buckets;
     size_t bucket_count; /* a power of two */
     size_t label_count;
@@ -89,10 +89,13 @@ static void array_release(struct lum__shared_array *array)
 /* ---------------------------------------------------------------------------------------------------- versions */
 
 /* Under the mutex. */
-static void version_release(struct lum__version *version)
+static void version_release(struct lum__catalogue *catalogue, struct lum__version *version)
 {
     LUM_ASSERT(version->reference_count > 0);
     if (--version->reference_count > 0) return;
+    if (version->older != NULL) version->older->newer = version->newer;
+    else catalogue->oldest = version->newer;
+    if (version->newer != NULL) version->newer->older = version->older;
     array_release(version->chunks);
     array_release(version->transactions);
     if (version->folded_ids != NULL) array_release(version->folded_ids);
@@ -113,8 +116,12 @@ static void version_publish(struct lum__catalogue *catalogue, struct lum__versio
     version->transactions->reference_count++;
     if (version->folded_ids != NULL) version->folded_ids->reference_count++;
     if (version->rows != NULL) lum__row_table_retain(version->rows);
+    version->older = previous;
+    version->newer = NULL;
+    if (previous != NULL) previous->newer = version;
+    else catalogue->oldest = version;
     catalogue->newest = version;
-    if (previous != NULL) version_release(previous);
+    if (previous != NULL) version_release(catalogue, previous);
 }
 
 const struct lum__version *lum__catalogue_newest(const struct lum__catalogue *catalogue) { return catalogue->newest; }
@@ -169,7 +176,7 @@ void lum__catalogue_destroy(struct lum__catalogue *catalogue)
 {
     if (catalogue == NULL) return;
     LUM_ASSERT(catalogue->newest->reference_count == 1); /* else somebody still has it pinned */
-    version_release(catalogue->newest);
+    version_release(catalogue, catalogue->newest);
     for (size_t bucket = 0; bucket < catalogue->bucket_count; bucket++) {
         for (struct label *label = catalogue->buckets[bucket], *next; label != NULL; label = next) {
             next = label->next;
@@ -196,8 +203,16 @@ void lum__catalogue_unpin(struct lum__catalogue *catalogue, const struct lum__ca
 {
     if (version == NULL) return;
     (void)pthread_mutex_lock(&catalogue->mutex);
-    version_release((struct lum__version *)(uintptr_t)version); /* its face is its first member */
+    version_release(catalogue, (struct lum__version *)(uintptr_t)version); /* its face is its first member */
     (void)pthread_mutex_unlock(&catalogue->mutex);
+}
+
+uint64_t lum__catalogue_generation(struct lum__catalogue *catalogue, bool is_oldest)
+{
+    (void)pthread_mutex_lock(&catalogue->mutex);
+    uint64_t generation = is_oldest ? catalogue->oldest->generation : catalogue->newest->generation;
+    (void)pthread_mutex_unlock(&catalogue->mutex);
+    return generation;
 }
 
 /* ------------------------------------------------------------------------------------------------------ labels */
@@ -404,6 +419,7 @@ static lum_status version_append(const struct lum__version *previous, const stru
                                 &version->transactions));
     version->folded_ids = previous->folded_ids;
     version->rows = rows;
+    version->generation = previous->generation;
 
     struct lum__chunk_entry *new_chunks = (struct lum__chunk_entry *)version->chunks->elements + old->chunk_count;
     if (chunk_count > 0) memcpy(new_chunks, chunks, chunk_count * sizeof *chunks);

@@ -74,15 +74,19 @@ bool lum__catalogue_has_id(const struct lum__catalogue_version *version, uint64_
 /* The newest version, pinned. Any thread. */
 const struct lum__catalogue_version *lum__catalogue_pin(struct lum__catalogue *catalogue);
 void lum__catalogue_unpin(struct lum__catalogue *catalogue, const struct lum__catalogue_version *version);
+/* Folds that replaced chunks before the newest version, or before the oldest that is still pinned, was published. Any thread. */
+uint64_t lum__catalogue_generation(struct lum__catalogue *catalogue, bool is_oldest);
 /* The newest committed transaction of a label, NULL if none. Lent while the catalogue lives. Any thread. */
 const struct lum__transaction *lum__catalogue_find_label(struct lum__catalogue *catalogue, const char *label);
 
 /* --- folding: recovery/fold.c writes the chunks, the checkpoint makes them count --- */
 
-/* transactions[first .. first + count) of a version, all foldable, whose rows are now chunk_count chunks. */
+/* transactions[first .. first + count) of a version, whose rows are now chunk_count chunks: foldable ones, and before them perhaps runs of earlier folds, whose
+ * last chunks were small and are replaced. */
 struct lum__fold_group {
     size_t first, count;
     size_t first_chunk; /* of its first transaction, in the version */
+    size_t kept_count;  /* of the first transaction's chunks, that stay as they are before the new ones */
     size_t chunk_count;
 };
 
@@ -93,6 +97,14 @@ bool lum__transaction_says_something(const struct lum__transaction *transaction)
 /* May the transaction, which follows the group's last one, join it? */
 bool lum__fold_group_has_room(const struct lum__catalogue_version *version, const struct lum__fold_group *group,
                               const struct lum__transaction *transaction);
+
+/* The ordinals of a fold's chunks begin so: the first chunk of another transaction is never number 1 (0, or a multiple of 2^20). */
+enum { LUM__FOLD_ORDINAL_FIRST = 1 };
+/* Was it made by a fold? Then a later one may join it with what follows. first_chunk: index of its first chunk in the version. */
+bool lum__transaction_is_joinable(const struct lum__catalogue_version *version, const struct lum__transaction *transaction, size_t first_chunk);
+/* Chunks on disk that `older` has, `newer` has not, and that overlap none of newer's; the caller frees. */
+LUM_MUST_USE lum_status lum__catalogue_only_in(const struct lum__catalogue_version *older, const struct lum__catalogue_version *newer,
+                                               struct lum__chunk_entry **out, size_t *count);
 
 struct lum__catalogue_fold;
 /* The version in which the groups of the newest one are folded; chunks: of all groups, back to back. Not published yet. Nothing may be committed

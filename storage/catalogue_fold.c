@@ -123,6 +123,14 @@ bool lum__transaction_is_foldable(const struct lum__catalogue_version *version, 
     return transaction->chunk_count == 1 && version->chunks[first_chunk].rows != NULL;
 }
 
+bool lum__transaction_is_joinable(const struct lum__catalogue_version *version, const struct lum__transaction *transaction, size_t first_chunk)
+{
+    if (transaction->is_member) return false;
+    if (transaction->run_count > 0) return true;
+    const struct lum__chunk_entry *chunk = &version->chunks[first_chunk]; /* of one that was folded alone */
+    return transaction->chunk_count == 1 && chunk->rows == NULL && chunk->ordinal == LUM__FOLD_ORDINAL_FIRST;
+}
+
 bool lum__fold_group_has_room(const struct lum__catalogue_version *version, const struct lum__fold_group *group,
                               const struct lum__transaction *transaction)
 {
@@ -150,28 +158,37 @@ static void put_chunks(struct fold_writer *writer, const struct lum__chunk_entry
     }
 }
 
+/* Of the transactions that are neither members nor runs: their ids are in a run from now on. */
+static void join(struct fold_writer *writer, struct lum__transaction *run, const struct lum__transaction *each)
+{
+    run->digest = lum__crc32c_combine(run->digest, each->digest, LUM__DIGEST_BYTES(each->lum_count));
+    run->lum_count += each->lum_count;
+    run->run_count += each->run_count > 0 ? each->run_count : 1;
+    if (each->run_count == 0) writer->ids[writer->id_count++] = each->transaction_id;
+}
+
 static void put_group(struct fold_writer *writer, const struct lum__fold_group *group)
 {
     const struct lum__transaction *first = &writer->old->transactions[group->first], *last = first + group->count - 1;
     struct lum__transaction run = *first;
-    run.chunk_count = group->chunk_count;
+    run.chunk_count = group->kept_count + group->chunk_count;
     if (group->count > 1) {
         run.commit_sequence = last->commit_sequence;
         run.commit_timestamp = last->commit_timestamp;
-        run.lum_count = run.digest = 0;
+        run.lum_count = run.digest = run.run_count = 0;
         run.data_synced = true;
         run.label = "";
         run.metadata = (struct lum__metadata){0};
-        run.run_count = (uint32_t)group->count;
-        run.run_span = (uint32_t)(last->commit_sequence - first->commit_sequence);
+        run.run_span = (uint32_t)(last->commit_sequence - (first->commit_sequence - first->run_span));
         for (const struct lum__transaction *each = first; each <= last; each++) {
-            run.digest = lum__crc32c_combine(run.digest, each->digest, LUM__DIGEST_BYTES(each->lum_count));
-            run.lum_count += each->lum_count;
-            writer->ids[writer->id_count++] = each->transaction_id;
+            if (!each->is_member) join(writer, &run, each);
         }
     }
-    LUM_ASSERT(lum__catalogue_digest(0, writer->next_new, group->chunk_count) == run.digest); /* the rows that were committed, and no others */
+    const struct lum__chunk_entry *kept = writer->old->chunks + group->first_chunk;
+    uint32_t digest = lum__catalogue_digest(lum__catalogue_digest(0, kept, group->kept_count), writer->next_new, group->chunk_count);
+    LUM_ASSERT(digest == run.digest); /* the rows that were committed, and no others */
     writer->transactions[writer->transaction_count++] = run;
+    put_chunks(writer, kept, group->kept_count, run.commit_sequence);
     put_chunks(writer, writer->next_new, group->chunk_count, run.commit_sequence);
     writer->next_new += group->chunk_count;
     for (const struct lum__transaction *each = first; group->count > 1 && each <= last; each++) {
@@ -231,6 +248,7 @@ lum_status lum__catalogue_fold_prepare(struct lum__catalogue *catalogue, const s
     version->face.unfolded_count = 0;
     version->face.unfolded_bytes = 0;
     version->face.data_bytes = writer.data_bytes;
+    version->generation = previous->generation + 1;
     LUM_TRY_OUT(add_ids(previous, writer.ids, writer.id_count, version));
     if (version->folded_ids != NULL) version->face.folded_ids = (const struct lum__id_range *)version->folded_ids->elements;
     *fold = (struct lum__catalogue_fold){catalogue, version};
@@ -262,4 +280,55 @@ void lum__catalogue_fold_discard(struct lum__catalogue_fold *fold)
     free(version->transactions);
     free(version);
     free(fold);
+}
+
+/* ------------------------------------------------------------------------------------------------- replaced chunks */
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct lum__chunk_entry *left = a, *right = b;
+    if (left->segment != right->segment) return left->segment < right->segment ? -1 : 1;
+    return (left->offset > right->offset) - (left->offset < right->offset);
+}
+
+/* chunks: by place, none overlaps another. */
+static bool overlaps_any(const struct lum__chunk_entry *chunks, size_t count, const struct lum__chunk_entry *chunk)
+{
+    size_t low = 0, high = count; /* the first one that ends behind the chunk's start */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct lum__chunk_entry *at = &chunks[middle];
+        if (at->segment < chunk->segment || (at->segment == chunk->segment && at->offset + at->byte_count <= chunk->offset)) low = middle + 1;
+        else high = middle;
+    }
+    return low < count && chunks[low].segment == chunk->segment && chunks[low].offset < chunk->offset + chunk->byte_count;
+}
+
+static size_t collect_on_disk(const struct lum__catalogue_version *version, struct lum__chunk_entry *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < version->chunk_count; i++) {
+        if (version->chunks[i].rows == NULL) out[count++] = version->chunks[i];
+    }
+    return count;
+}
+
+lum_status lum__catalogue_only_in(const struct lum__catalogue_version *older, const struct lum__catalogue_version *newer,
+                                  struct lum__chunk_entry **out, size_t *count)
+{
+    struct lum__chunk_entry *have = NULL, *found = NULL;
+    *out = NULL;
+    *count = 0;
+    LUM_TRY(lum__alloc(newer->chunk_count * sizeof *have, (void **)&have));
+    lum_status status = lum__alloc(older->chunk_count * sizeof *found, (void **)&found);
+    if (status == LUM_OK) {
+        size_t have_count = collect_on_disk(newer, have), found_count = collect_on_disk(older, found);
+        if (have_count > 1) qsort(have, have_count, sizeof *have, compare_places);
+        for (size_t i = 0; i < found_count; i++) {
+            if (!overlaps_any(have, have_count, &found[i])) found[(*count)++] = found[i];
+        }
+        *out = found;
+    }
+    free(have);
+    return status;
 }

@@ -20,6 +20,8 @@ struct lum__version {
     struct lum__shared_array *chunks, *transactions;
     struct lum__shared_array *folded_ids; /* NULL: none */
     struct lum__row_table *rows;          /* NULL: none */
+    uint64_t generation;                  /* folds that replaced chunks before it was published */
+    struct lum__version *older, *newer;   /* those that are alive; under the mutex */
 };
 
 LUM_MUST_USE lum_status lum__shared_array_create(size_t capacity, size_t element_bytes, struct lum__shared_array **out);
