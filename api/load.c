@@ -33,6 +33,7 @@ static void write_bytes(uint64_t bytes, char out[24])
     }
     (void)snprintf(out, 24, "%llu %s", (unsigned long long)whole, units[unit]);
 }
+#define GATHERING_BYTES ((size_t)2 << 20)
 
 /* Five eighths of the memory are chunk buffers; the rest is rows, columns, the log's batch, the catalogue and the program. Four buffers a
  * producer are the most that help: one being filled, three on their way to the disk. */
@@ -53,6 +54,10 @@ lum_status lum__store_make_pool(lum_store *store)
             status = lum__fail(LUM_ERR_MEMORY_LIMIT, "%s of memory are too little for %u thread%s with chunks of %u LUMs: at least %s are needed",
                                given, options->threads, options->threads == 1 ? "" : "s", options->chunk_lums, least);
         } else {
+            /* room for small chunks to be gathered */
+            size_t share = options->memory_bytes_max / 8 * 5 / count / LUM__CHUNK_ALIGNMENT * LUM__CHUNK_ALIGNMENT;
+            if (share > GATHERING_BYTES) share = GATHERING_BYTES;
+            if (buffer_bytes < share) buffer_bytes = share;
             status = lum__pool_create((uint32_t)count, buffer_bytes, &store->pool);
         }
     }

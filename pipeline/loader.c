@@ -172,7 +172,7 @@ static void finish_piece(struct loader *loader, struct lum__load_transaction *tr
     pthread_mutex_unlock(&loader->mutex);
 }
 
-static void on_submit(void *context, struct lum__load_transaction *transaction)
+static void on_built(void *context, struct lum__load_transaction *transaction)
 {
     struct loader *loader = context;
     pthread_mutex_lock(&loader->mutex);
@@ -260,6 +260,7 @@ struct claimed {
     struct lum__load_transaction *transaction;
     uint64_t transaction_id;
     uint64_t piece_index;
+    uint64_t rows_max;
     lum_piece piece;
 };
 
@@ -288,6 +289,7 @@ static lum_status claim_piece(struct loader *loader, uint32_t worker, struct cla
     LUM_TRY(status);
     uint64_t rows = out->piece.row_count == LUM_ROWS_UNKNOWN ? rows_max : out->piece.row_count;
     LUM_ASSERT(rows <= rows_max);
+    out->rows_max = rows_max;
     out->transaction = transaction;
     pthread_mutex_lock(&loader->mutex);
     out->transaction_id = transaction->transaction_id;
@@ -303,29 +305,25 @@ static lum_status claim_piece(struct loader *loader, uint32_t worker, struct cla
 /* ------------------------------------------------------------------------------------------------------- workers */
 
 /* A chunk is on disk, or its write failed. */
-static void on_chunk(void *context, struct lum__producer *producer, struct lum__chunk_in_flight *chunk)
+static void on_chunk(void *context, const struct lum__written_chunk *chunk, lum_status status)
 {
     struct loader *loader = context;
-    lum_status status = chunk->status;
-    if (status != LUM_OK) lum__error_restore(&chunk->error);
+    const struct lum__chunk_entry *entry = &chunk->entry;
     struct lum__request *request = status == LUM_OK ? calloc(1, sizeof *request) : NULL;
     if (status == LUM_OK && request == NULL) status = lum__fail(LUM_ERR_NO_MEMORY, "out of memory for a request");
     if (status != LUM_OK) {
-        /* Reaped, so the extent is free again; after an I/O error its blocks are not trusted and stay out of use until the store is reopened. */
-        if (status != LUM_ERR_IO) {
-            lum__segments_release(loader->context->segments, chunk->entry.segment, chunk->entry.offset, chunk->entry.byte_count);
+        /* Reaped, so the extent, if there was one, is free again; after an I/O error its blocks are not trusted and stay out of use until the
+         * store is reopened. */
+        if (status != LUM_ERR_IO && entry->byte_count > 0) {
+            lum__segments_release(loader->context->segments, entry->segment, entry->offset, entry->byte_count);
         }
         fail(loader, status);
     } else {
-        *request = (struct lum__request){.kind = LUM__REQUEST_CHUNK,
-                                         .is_heap = true,
-                                         .transaction_id = chunk->entry.transaction_id,
-                                         .chunk = chunk->entry};
-        atomic_fetch_add_explicit(&loader->rows_written, chunk->entry.row_count, memory_order_relaxed); /* for progress only */
-        atomic_fetch_add_explicit(&loader->bytes_written, chunk->entry.byte_count, memory_order_relaxed);
+        *request = (struct lum__request){.kind = LUM__REQUEST_CHUNK, .is_heap = true, .transaction_id = entry->transaction_id, .chunk = *entry};
+        atomic_fetch_add_explicit(&loader->rows_written, entry->row_count, memory_order_relaxed); /* for progress only */
+        atomic_fetch_add_explicit(&loader->bytes_written, entry->byte_count, memory_order_relaxed);
         lum__sequencer_push(loader->context->sequencer, request);
     }
-    (void)producer;
     pthread_mutex_lock(&loader->mutex);
     chunk->transaction->chunk_count += status == LUM_OK;
     drop_outstanding(loader, chunk->transaction);
@@ -351,6 +349,17 @@ static lum_status on_page(void *context, struct lum__producer *producer)
     return lum__fail(LUM_ERR_CANCELLED, "cancelled; what was committed before stays");
 }
 
+/* A bad row or a wish to stop takes nothing from the transactions before it: what this worker has built of them is written and handed over. */
+static void finish_earlier(struct loader *loader, struct lum__producer *producer, lum_status status)
+{
+    if (status != LUM_ERR_INPUT && status != LUM_ERR_CANCELLED) return;
+    if (atomic_load_explicit(&loader->is_stopping, memory_order_relaxed)) return; /* nothing is committed any more */
+    struct lum__error error = *lum__error_last();
+    lum_status reaped = lum__producer_reap(producer, true);
+    if (reaped != LUM_OK) fail(loader, reaped);
+    lum__error_restore(&error);
+}
+
 static lum_status run_worker(struct loader *loader, struct lum__producer *producer)
 {
     LUM_TRY(lum__producer_init(producer));
@@ -367,10 +376,15 @@ static lum_status run_worker(struct loader *loader, struct lum__producer *produc
             make_room(loader);
             continue;
         }
+        if (status != LUM_OK) finish_earlier(loader, producer, status);
         LUM_TRY(status);
         uint64_t rows = 0;
-        status = lum__producer_run_piece(producer, claimed.transaction, claimed.transaction_id, claimed.piece_index, &claimed.piece, &rows);
-        if (status != LUM_OK) fail(loader, status);
+        status = lum__producer_run_piece(producer, claimed.transaction, claimed.transaction_id, claimed.piece_index, &claimed.piece,
+                                        claimed.rows_max, &rows);
+        if (status != LUM_OK) {
+            finish_earlier(loader, producer, status);
+            fail(loader, status); /* before its piece counts as finished */
+        }
         finish_piece(loader, claimed.transaction, &claimed.piece, rows);
         LUM_TRY(status);
         acknowledge(loader);
@@ -388,7 +402,7 @@ static void worker_main(void *context, uint32_t worker)
     *producer = (struct lum__producer){.context = loader->context,
                                        .source = loader->source,
                                        .worker = worker,
-                                       .on_submit = on_submit,
+                                       .on_built = on_built,
                                        .on_chunk = on_chunk,
                                        .on_page = on_page,
                                        .loader = loader};

@@ -12,6 +12,7 @@
 struct lum__pool {
     /* immutable */
     uint32_t buffer_count;
+    size_t buffer_bytes;
     uint8_t **mapped;
     size_t *mapped_bytes;
     /* under mutex */
@@ -30,6 +31,7 @@ lum_status lum__pool_create(uint32_t buffer_count, size_t buffer_bytes, struct l
     LUM_TRY(lum__alloc_zeroed(1, sizeof *pool, (void **)&pool));
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->given, NULL);
+    pool->buffer_bytes = buffer_bytes;
     lum_status status = LUM_OK;
     LUM_TRY_OUT(lum__alloc_zeroed(buffer_count, sizeof *pool->mapped, (void **)&pool->mapped));
     LUM_TRY_OUT(lum__alloc_zeroed(buffer_count, sizeof *pool->mapped_bytes, (void **)&pool->mapped_bytes));
@@ -60,6 +62,8 @@ void lum__pool_destroy(struct lum__pool *pool)
     free(pool->free);
     free(pool);
 }
+
+size_t lum__pool_buffer_bytes(const struct lum__pool *pool) { return pool->buffer_bytes; }
 
 uint8_t *lum__pool_try_take(struct lum__pool *pool)
 {

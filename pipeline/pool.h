@@ -14,6 +14,7 @@ struct lum__pool;
 LUM_MUST_USE lum_status lum__pool_create(uint32_t buffer_count, size_t buffer_bytes, struct lum__pool **out);
 /* All buffers must be back. */
 void lum__pool_destroy(struct lum__pool *pool);
+size_t lum__pool_buffer_bytes(const struct lum__pool *pool);
 /* A buffer, or NULL if none is free. Any thread. */
 uint8_t *lum__pool_try_take(struct lum__pool *pool);
 /* A buffer; sleeps until one is free. Only for a thread that holds none in flight (else it reaps its own first). */

@@ -10,6 +10,7 @@
 #include "storage/record.h"
 
 enum { ORDINAL_CHUNK_BITS = 20 }; /* ordinal = piece << 20 | chunk of the piece: ascending in source order, not dense */
+enum { COLUMN_PARTS = 4 };         /* parts of 1,024 rows, where a page has 4,096 */
 
 lum_status lum__producer_init(struct lum__producer *producer)
 {
@@ -20,48 +21,57 @@ lum_status lum__producer_init(struct lum__producer *producer)
     memory = aligned_alloc(64, LUM__PAGE_ROWS_MAX * sizeof(lum_t));
     if (memory == NULL) return lum__fail(LUM_ERR_NO_MEMORY, "out of memory for a producer");
     producer->rows = memory;
-    return LUM_OK;
+    return lum__alloc_zeroed(LUM__PRODUCER_WRITES_IN_FLIGHT + 1, sizeof *producer->writes, (void **)&producer->writes);
 }
 
-/* Every request of the chunk is reaped: its memory is free again. */
-static void finish_chunk(struct lum__producer *producer, struct lum__chunk_in_flight *chunk)
+/* Every request of the write is reaped, or none was submitted: its memory is free again. */
+static void finish_write(struct lum__producer *producer, struct lum__chunk_write *write)
 {
-    LUM_ASSERT(chunk->requests_left == 0);
-    lum__pool_give(producer->context->pool, chunk->buffer);
-    producer->on_chunk(producer->loader, producer, chunk);
-    memset(chunk, 0, sizeof *chunk);
+    LUM_ASSERT(write->requests_left == 0);
+    lum__pool_give(producer->context->pool, write->buffer);
+    for (uint32_t i = 0; i < write->chunk_count; i++) {
+        if (write->status != LUM_OK) lum__error_restore(&write->error);
+        producer->on_chunk(producer->loader, &write->chunks[i], write->status);
+    }
+    write->buffer = NULL;
 }
 
-static uint32_t request_bytes(const struct lum__chunk_in_flight *chunk, uint32_t request)
+static void end_write(struct lum__producer *producer, struct lum__chunk_write *write)
 {
-    uint32_t begin = request * LUM__PRODUCER_REQUEST_BYTES;
-    uint32_t left = chunk->entry.byte_count - begin;
+    producer->writes_in_flight--;
+    finish_write(producer, write);
+}
+
+static uint32_t request_bytes(const struct lum__chunk_write *write, uint32_t request)
+{
+    uint32_t left = write->byte_count - request * LUM__PRODUCER_REQUEST_BYTES;
     return left < LUM__PRODUCER_REQUEST_BYTES ? left : LUM__PRODUCER_REQUEST_BYTES;
 }
 
 /* The length is checked: a short write is a failed write (pitfalls 14, 36). */
 static void take_completion(struct lum__producer *producer, const struct lum__io_completion *completion)
 {
-    struct lum__chunk_in_flight *chunk = &producer->in_flight[completion->user & 0xff];
+    struct lum__chunk_write *write = &producer->writes[completion->user & 0xff];
     uint32_t request = (uint32_t)(completion->user >> 8);
-    LUM_ASSERT(chunk->buffer != NULL);
-    LUM_ASSERT(chunk->requests_left > 0);
-    uint32_t expected = request_bytes(chunk, request);
-    if (completion->result != (int64_t)expected && chunk->status == LUM_OK) {
+    LUM_ASSERT(write->buffer != NULL);
+    LUM_ASSERT(write->requests_left > 0);
+    uint32_t expected = request_bytes(write, request);
+    if (completion->result != (int64_t)expected && write->status == LUM_OK) {
         char path[64];
-        lum__segment_path(chunk->entry.segment, path);
-        uint64_t offset = chunk->entry.offset + (uint64_t)request * LUM__PRODUCER_REQUEST_BYTES;
+        const struct lum__chunk_entry *first = &write->chunks[0].entry;
+        lum__segment_path(first->segment, path);
+        uint64_t offset = first->offset + (uint64_t)request * LUM__PRODUCER_REQUEST_BYTES;
         int error = completion->result < 0 ? (int)-completion->result : EIO;
         if (completion->result < 0) {
-            chunk->status = lum__fail_errno(error, path, offset, "cannot write a chunk to %s", path);
+            write->status = lum__fail_errno(error, path, offset, "cannot write a chunk to %s", path);
         } else {
-            chunk->status = lum__fail_errno(error, path, offset, "a write of %u bytes to %s stopped after %lld", expected, path,
+            write->status = lum__fail_errno(error, path, offset, "a write of %u bytes to %s stopped after %lld", expected, path,
                                             (long long)completion->result);
         }
-        chunk->error = *lum__error_last();
+        write->error = *lum__error_last();
     }
     producer->requests_in_flight--;
-    if (--chunk->requests_left == 0) finish_chunk(producer, chunk);
+    if (--write->requests_left == 0) end_write(producer, write);
 }
 
 static lum_status reap(struct lum__producer *producer, uint32_t wait_count)
@@ -75,79 +85,109 @@ static lum_status reap(struct lum__producer *producer, uint32_t wait_count)
     return status;
 }
 
-lum_status lum__producer_reap(struct lum__producer *producer, bool all)
+static struct lum__chunk_write *find_slot(struct lum__producer *producer)
 {
-    if (producer->requests_in_flight > 0) LUM_TRY(reap(producer, 0));
-    while (all && producer->requests_in_flight > 0) LUM_TRY(reap(producer, 1));
-    return LUM_OK;
-}
-
-static struct lum__chunk_in_flight *find_slot(struct lum__producer *producer)
-{
-    for (uint32_t i = 0; i < LUM__PRODUCER_CHUNKS_IN_FLIGHT; i++) {
-        if (producer->in_flight[i].buffer == NULL) return &producer->in_flight[i];
+    for (uint32_t i = 0; i < LUM__PRODUCER_WRITES_IN_FLIGHT + 1; i++) {
+        if (producer->writes[i].buffer == NULL) return &producer->writes[i];
     }
     return NULL;
 }
 
-/* Back-pressure: own writes are reaped before this thread sleeps for somebody else's buffer. */
-static lum_status take_buffer(struct lum__producer *producer, uint8_t **out)
+/* Back-pressure: own writes are reaped before this thread sleeps for somebody else's buffer. Nothing is gathered: it would hold a buffer. */
+static lum_status take_buffer(struct lum__producer *producer, struct lum__chunk_write **out)
 {
-    *out = lum__pool_try_take(producer->context->pool);
-    while (*out == NULL && producer->requests_in_flight > 0) {
+    LUM_ASSERT(producer->gathering == NULL);
+    uint8_t *buffer = lum__pool_try_take(producer->context->pool);
+    while (buffer == NULL && producer->requests_in_flight > 0) {
         LUM_TRY(reap(producer, 1));
-        *out = lum__pool_try_take(producer->context->pool);
+        buffer = lum__pool_try_take(producer->context->pool);
     }
-    if (*out == NULL) *out = lum__pool_take(producer->context->pool);
+    if (buffer == NULL) buffer = lum__pool_take(producer->context->pool);
+    struct lum__chunk_write *write = find_slot(producer);
+    LUM_ASSERT(write != NULL); /* one more than may be in flight */
+    write->buffer = buffer;
+    write->byte_count = write->chunk_count = write->requests_left = 0;
+    write->status = LUM_OK;
+    *out = write;
     return LUM_OK;
 }
 
-/* Steps 4 and 5 of "A load": an extent is reserved, the chunk sealed for it, and its write submitted. Consumes the buffer. */
-static lum_status write_chunk(struct lum__producer *producer, struct lum__chunk_builder *builder,
-                              struct lum__load_transaction *transaction, uint64_t transaction_id, uint64_t ordinal)
+static void set_failed(struct lum__chunk_write *write, lum_status status)
+{
+    write->status = status;
+    write->error = *lum__error_last();
+}
+
+/* Step 4 of "A load": one extent for all chunks of the write, each sealed for its place in it. */
+static lum_status place_chunks(struct lum__producer *producer, struct lum__chunk_write *write, struct lum__file **file)
 {
     const struct lum__load_context *context = producer->context;
-    lum_status status = LUM_OK;
-    uint32_t byte_count = lum__chunk_sealed_bytes(builder);
-    uint32_t request_count = (byte_count + LUM__PRODUCER_REQUEST_BYTES - 1) / LUM__PRODUCER_REQUEST_BYTES;
-    LUM_ASSERT(request_count <= LUM__PRODUCER_QUEUE_DEPTH);
-    struct lum__chunk_in_flight *slot = find_slot(producer);
-    while (slot == NULL || producer->requests_in_flight + request_count > LUM__PRODUCER_QUEUE_DEPTH) {
-        LUM_TRY_OUT(reap(producer, 1));
-        slot = find_slot(producer);
-    }
-    struct lum__file *file = NULL;
     uint64_t segment = 0, offset = 0;
     uint32_t attempt = 0;
-    do status = lum__segments_reserve(context->segments, byte_count, &segment, &offset, &file);
-    while (lum__disk_full_retry(context->disk_full, status, byte_count, &attempt));
-    if (status != LUM_OK) goto out;
-    memset(slot, 0, sizeof *slot);
-    lum__chunk_seal(builder, context->store_id, segment, offset, transaction_id, ordinal, &slot->entry);
-    LUM_ASSERT(slot->entry.byte_count == byte_count);
-    slot->buffer = builder->buffer;
-    slot->transaction = transaction;
-    slot->requests_left = request_count;
-    producer->on_submit(producer->loader, transaction);
+    lum_status status;
+    do status = lum__segments_reserve(context->segments, write->byte_count, &segment, &offset, file);
+    while (lum__disk_full_retry(context->disk_full, status, write->byte_count, &attempt));
+    if (status != LUM_OK) return status;
+    for (uint32_t i = 0; i < write->chunk_count; i++) {
+        struct lum__written_chunk *chunk = &write->chunks[i];
+        lum__chunk_seal(&chunk->builder, context->store_id, segment, offset, chunk->transaction_id, chunk->ordinal, &chunk->entry);
+        offset += chunk->entry.byte_count;
+    }
+    return LUM_OK;
+}
+
+/* Step 5: what was gathered is submitted. */
+static lum_status submit_gathered(struct lum__producer *producer)
+{
+    struct lum__chunk_write *write = producer->gathering;
+    struct lum__file *file = NULL;
+    uint32_t request_count = (write->byte_count + LUM__PRODUCER_REQUEST_BYTES - 1) / LUM__PRODUCER_REQUEST_BYTES;
+    LUM_ASSERT(request_count <= LUM__PRODUCER_QUEUE_DEPTH);
+    while (producer->requests_in_flight + request_count > LUM__PRODUCER_QUEUE_DEPTH) LUM_TRY(reap(producer, 1));
+    producer->gathering = NULL;
+    lum_status status = place_chunks(producer, write, &file);
+    if (status != LUM_OK) {
+        set_failed(write, status);
+        finish_write(producer, write);
+        return status;
+    }
+    uint64_t offset = write->chunks[0].entry.offset;
+    write->requests_left = request_count;
+    producer->writes_in_flight++;
     for (uint32_t request = 0; request < request_count; request++) {
         uint64_t begin = (uint64_t)request * LUM__PRODUCER_REQUEST_BYTES;
-        uint64_t user = (uint64_t)request << 8 | (uint64_t)(slot - producer->in_flight);
-        lum_status submitted = lum__io_submit_write(producer->queue, file, builder->buffer + begin, request_bytes(slot, request), offset + begin, user);
-        if (submitted != LUM_OK) {
-            slot->status = submitted;
-            slot->error = *lum__error_last();
-            slot->requests_left -= request_count - request;
-            if (slot->requests_left == 0) finish_chunk(producer, slot);
-            return submitted;
+        uint64_t user = (uint64_t)request << 8 | (uint64_t)(write - producer->writes);
+        status = lum__io_submit_write(producer->queue, file, write->buffer + begin, request_bytes(write, request), offset + begin, user);
+        if (status != LUM_OK) {
+            set_failed(write, status);
+            write->requests_left -= request_count - request;
+            if (write->requests_left == 0) end_write(producer, write);
+            return status;
         }
         producer->requests_in_flight++;
     }
-    producer->bytes_written += byte_count;
-    producer->chunk_count++;
+    producer->bytes_written += write->byte_count;
+    producer->chunk_count += write->chunk_count;
     return LUM_OK;
-out:
-    lum__pool_give(context->pool, builder->buffer);
-    return status;
+}
+
+/* Small chunks wait for company as long as a write of this producer is in flight: the first is written at once, those that are built meanwhile
+ * go together. A write costs much the same for 8 KiB and for 1 MiB. */
+static lum_status submit_if_due(struct lum__producer *producer)
+{
+    const struct lum__chunk_write *write = producer->gathering;
+    if (write == NULL) return LUM_OK;
+    bool is_full = write->byte_count >= LUM__PRODUCER_GATHERED_BYTES || write->chunk_count == LUM__PRODUCER_GATHERED_MAX;
+    return is_full || producer->requests_in_flight == 0 ? submit_gathered(producer) : LUM_OK;
+}
+
+lum_status lum__producer_reap(struct lum__producer *producer, bool all)
+{
+    if (producer->requests_in_flight > 0) LUM_TRY(reap(producer, 0));
+    LUM_TRY(submit_if_due(producer));
+    if (all && producer->gathering != NULL) LUM_TRY(submit_gathered(producer));
+    while (all && producer->requests_in_flight > 0) LUM_TRY(reap(producer, 1));
+    return LUM_OK;
 }
 
 static lum_status fail_row(struct lum__producer *producer, const struct lum__page_summary *summary, uint64_t row)
@@ -195,18 +235,59 @@ static lum_status add_page(struct lum__producer *producer, struct lum__chunk_bui
     return status == LUM_ERR_INPUT ? fail_row(producer, &summary, row + summary.row_fault_index) : status;
 }
 
+/* Where the next chunk is built: behind those that were gathered, or in a buffer of its own. */
+static lum_status begin_chunk(struct lum__producer *producer, uint32_t row_room, struct lum__chunk_builder *builder)
+{
+    const struct lum__chunk_write *write = producer->gathering;
+    if (write != NULL && write->byte_count + lum__chunk_bytes_max(row_room) > lum__pool_buffer_bytes(producer->context->pool)) {
+        LUM_TRY(submit_gathered(producer));
+    }
+    while (producer->gathering == NULL && producer->writes_in_flight >= LUM__PRODUCER_WRITES_IN_FLIGHT) LUM_TRY(reap(producer, 1));
+    if (producer->gathering == NULL) LUM_TRY(take_buffer(producer, &producer->gathering));
+    write = producer->gathering;
+    lum__chunk_begin(builder, write->buffer + write->byte_count, row_room, producer->scratch);
+    return LUM_OK;
+}
+
+/* Nothing was built: a buffer without any chunk goes back. */
+static void drop_chunk(struct lum__producer *producer)
+{
+    if (producer->gathering->chunk_count > 0) return;
+    finish_write(producer, producer->gathering);
+    producer->gathering = NULL;
+}
+
+static lum_status keep_chunk(struct lum__producer *producer, const struct lum__chunk_builder *builder, struct lum__load_transaction *transaction,
+                             uint64_t transaction_id, uint64_t ordinal)
+{
+    struct lum__chunk_write *write = producer->gathering;
+    write->chunks[write->chunk_count++] = (struct lum__written_chunk){
+        .transaction = transaction, .transaction_id = transaction_id, .ordinal = ordinal, .builder = *builder};
+    write->byte_count += lum__chunk_sealed_bytes(builder);
+    producer->on_built(producer->loader, transaction);
+    return lum__producer_reap(producer, false);
+}
+
+/* The most rows that the next chunk of a piece can have, and so the room for its directory. Columns may come in parts of less than a page, each of
+ * which becomes a page of its own. */
+static uint32_t row_room(const struct lum__producer *producer, uint64_t rows_left)
+{
+    uint32_t chunk_lums = producer->context->chunk_lums;
+    if (producer->source->fill_columns != NULL && rows_left < chunk_lums) rows_left *= COLUMN_PARTS;
+    return rows_left > 0 && rows_left < chunk_lums ? (uint32_t)rows_left : chunk_lums;
+}
+
 lum_status lum__producer_run_piece(struct lum__producer *producer, struct lum__load_transaction *transaction, uint64_t transaction_id,
-                                   uint64_t piece_index, const lum_piece *piece, uint64_t *rows)
+                                   uint64_t piece_index, const lum_piece *piece, uint64_t rows_max, uint64_t *rows)
 {
     *rows = 0;
     const uint32_t chunk_lums = producer->context->chunk_lums;
+    if (piece->row_count != LUM_ROWS_UNKNOWN) rows_max = piece->row_count;
     bool is_over = false;
     for (uint64_t chunk = 0; !is_over; chunk++) {
         LUM_ASSERT(chunk < 1u << ORDINAL_CHUNK_BITS);
-        uint8_t *buffer = NULL;
-        LUM_TRY(take_buffer(producer, &buffer));
         struct lum__chunk_builder builder;
-        lum__chunk_begin(&builder, buffer, chunk_lums, producer->scratch);
+        LUM_TRY(begin_chunk(producer, row_room(producer, rows_max > *rows ? rows_max - *rows : 0), &builder));
         lum_status status = LUM_OK;
         while (status == LUM_OK && !is_over && builder.row_count < chunk_lums && builder.page_count < builder.page_capacity) {
             size_t row_count = 0;
@@ -219,12 +300,11 @@ lum_status lum__producer_run_piece(struct lum__producer *producer, struct lum__l
             status = producer->on_page(producer->loader, producer);
         }
         if (status != LUM_OK || builder.row_count == 0) {
-            lum__pool_give(producer->context->pool, buffer);
+            drop_chunk(producer);
             LUM_TRY(status);
             continue;
         }
-        LUM_TRY(write_chunk(producer, &builder, transaction, transaction_id, piece_index << ORDINAL_CHUNK_BITS | chunk));
-        LUM_TRY(lum__producer_reap(producer, false));
+        LUM_TRY(keep_chunk(producer, &builder, transaction, transaction_id, piece_index << ORDINAL_CHUNK_BITS | chunk));
     }
     return LUM_OK;
 }
@@ -233,20 +313,21 @@ void lum__producer_fini(struct lum__producer *producer)
 {
     if (producer->queue != NULL) {
         /* The ring's own memory of the requests cannot be trusted after a failed reap: closing waits for the rest. */
-        lum_status status = lum__producer_reap(producer, true);
-        (void)status;
+        while (producer->requests_in_flight > 0 && reap(producer, 1) == LUM_OK) continue;
         lum__io_close(producer->queue);
     }
-    for (uint32_t i = 0; i < LUM__PRODUCER_CHUNKS_IN_FLIGHT; i++) {
-        struct lum__chunk_in_flight *chunk = &producer->in_flight[i];
-        if (chunk->buffer == NULL) continue;
-        chunk->requests_left = 0;
-        if (chunk->status == LUM_OK) {
-            chunk->status = lum__fail(LUM_ERR_IO, "the completion of a chunk's write was not seen");
-            chunk->error = *lum__error_last();
+    for (uint32_t i = 0; producer->writes != NULL && i < LUM__PRODUCER_WRITES_IN_FLIGHT + 1; i++) {
+        struct lum__chunk_write *write = &producer->writes[i];
+        if (write->buffer == NULL) continue;
+        write->requests_left = 0;
+        if (write == producer->gathering) {
+            set_failed(write, lum__fail(LUM_ERR_CANCELLED, "the load ended before a chunk was written"));
+        } else if (write->status == LUM_OK) {
+            set_failed(write, lum__fail(LUM_ERR_IO, "the completion of a chunk's write was not seen"));
         }
-        finish_chunk(producer, chunk);
+        finish_write(producer, write);
     }
+    free(producer->writes);
     free(producer->scratch);
     free(producer->rows);
 }
