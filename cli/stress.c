@@ -249,14 +249,17 @@ static void write_json(struct lum__json *json, const struct stress *stress)
 
 static void tell_writing(const struct stress *stress)
 {
-    uint64_t rows = stress->load.rows_loaded, raw_bytes = 40 * rows;
+    uint64_t rows = stress->load.rows_loaded, raw_bytes = 40 * rows, commits = stress->load.commit_count;
+    char ratio[48] = "";
+    if (commits > 1 && stress->stats.sync_count > 0)
+        snprintf(ratio, sizeof ratio, ", %.1f commits a sync", (double)commits / (double)stress->stats.sync_count);
     lum__message_note("wrote %s rows durably in %s: %srows/s, %s of raw rows a second; %s on disk, %.2f bytes a row; "
-                      "%s syncs; closed in %s",
+                      "%s syncs%s; closed in %s",
                       lum__human_count(rows), lum__human_seconds(stress->write_time_ns),
                       lum__human_rate(rows, stress->write_time_ns),
                       lum__human_bytes((uint64_t)((double)raw_bytes * 1e9 / (double)(stress->write_time_ns + 1))),
                       lum__human_bytes(stress->bytes_on_disk), (double)stress->bytes_on_disk / (double)rows,
-                      lum__human_count(stress->stats.sync_count), lum__human_seconds(stress->close_time_ns));
+                      lum__human_count(stress->stats.sync_count), ratio, lum__human_seconds(stress->close_time_ns));
 }
 
 static void tell_end(const struct stress *stress)
