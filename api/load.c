@@ -86,6 +86,8 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
     LUM_TRY(check_arguments(source, options, report));
     *report = (lum_load_report)LUM_LOAD_REPORT_INIT;
     LUM_TRY(lum__store_check_writable(store));
+    /* Now, so that nobody waits for a load that cannot be committed; the sequencer looks again at each commit. */
+    if (options != NULL && options->label != NULL) LUM_TRY(lum__store_check_label(store, options->label, options->label_after));
     LUM_TRY(lum__store_make_pool(store));
     struct lum__load_context context = {.fs = store->fs,
                                         .lock_file = store->lock_file,

@@ -62,6 +62,9 @@ static lum_status save_transaction(struct job *job, lum_store *store, const stru
     lum_load_report report = LUM_LOAD_REPORT_INIT;
     uint64_t losses_before = job->report->loss_count;
     options.label = label[0] != 0 ? label : NULL;
+    /* The commits of one load had one label; here each is a load of its own, behind the one before. Where that would go on in its input is not saved. */
+    lum_receipt newest = LUM_RECEIPT_INIT;
+    if (options.label != NULL && lum_label_outcome(store, label, &newest) == LUM_OK) options.label_after = newest.transaction_id;
     options.mapping = transaction->mapping;
     options.source_names = transaction->source_names;
     options.on_progress = on_progress;

@@ -48,6 +48,8 @@ struct lum_store {
 LUM_MUST_USE lum_status lum__store_check(const lum_store *store);
 /* ... and what is not open for writing, or poisoned. */
 LUM_MUST_USE lum_status lum__store_check_writable(const lum_store *store);
+/* LUM_ERR_LABEL unless label_after is the newest transaction of the label, 0 for a label ("": none) that is not in the store. */
+LUM_MUST_USE lum_status lum__store_check_label(lum_store *store, const char *label, uint64_t label_after);
 /* The buffer pool, made now if need be. LUM_ERR_MEMORY_LIMIT. */
 LUM_MUST_USE lum_status lum__store_make_pool(lum_store *store);
 /* Rolls back what was not ended: the store is being closed. Their handles only answer an error from now on. */

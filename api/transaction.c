@@ -53,6 +53,7 @@ lum_status lum_txn_begin(lum_store *store, const lum_txn_options *options, lum_t
     const char *label = options != NULL && options->label != NULL ? options->label : "";
     size_t label_bytes = strlen(label);
     if (label_bytes > LUM__WAL_LABEL_BYTES_MAX) return lum__fail(LUM_ERR_ARGUMENT, "a label of %zu bytes: 255 is the most", label_bytes);
+    LUM_TRY(lum__store_check_label(store, label, 0));
     lum_txn *txn = NULL;
     LUM_TRY(lum__alloc_zeroed(1, sizeof *txn, (void **)&txn));
     lum_status status = label_bytes > 0 ? lum__alloc(label_bytes + 1, (void **)&txn->label) : LUM_OK;
@@ -343,6 +344,31 @@ lum_status lum_txn_outcome(lum_store *store, uint64_t transaction_id, enum lum_o
     lum__catalogue_unpin(store->catalogue, version);
     if (is_committed) *out = LUM_OUTCOME_COMMITTED;
     else if (is_not_committed) *out = LUM_OUTCOME_NOT_COMMITTED;
+    return LUM_OK;
+}
+
+lum_status lum__store_check_label(lum_store *store, const char *label, uint64_t label_after)
+{
+    const struct lum__transaction *found = label[0] != 0 ? lum__catalogue_find_label(store->catalogue, label) : NULL;
+    uint64_t newest = found != NULL ? found->transaction_id : 0;
+    if (newest == label_after) return LUM_OK;
+    if (label_after != 0) {
+        return lum__fail(LUM_ERR_LABEL, "transaction %llu is not the newest with the label \"%s\"", (unsigned long long)label_after, label);
+    }
+    return lum__fail(LUM_ERR_LABEL, "the label \"%s\" was committed already, by transaction %llu", label, (unsigned long long)newest);
+}
+
+lum_status lum_label_resume(lum_store *store, const char *label, const void **resume, size_t *resume_bytes)
+{
+    if (label == NULL || resume == NULL || resume_bytes == NULL)
+        return lum__fail(LUM_ERR_ARGUMENT, "lum_label_resume needs a label and places for the bytes and their count");
+    *resume = NULL;
+    *resume_bytes = 0;
+    LUM_TRY(lum__store_check(store));
+    const struct lum__transaction *found = label[0] != 0 ? lum__catalogue_find_label(store->catalogue, label) : NULL;
+    if (found == NULL) return lum__fail(LUM_ERR_NOT_FOUND, "no committed transaction has the label \"%s\"", label);
+    *resume = found->metadata.resume;
+    *resume_bytes = found->metadata.resume_bytes;
     return LUM_OK;
 }
 

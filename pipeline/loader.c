@@ -33,6 +33,8 @@ struct lum__load_transaction {
     uint64_t outstanding;   /* pieces being worked on + chunks in flight */
     bool is_closed;
     bool is_pushed;
+    void *resume; /* what before_commit() wants kept: a copy; NULL for nothing */
+    size_t resume_bytes;
     struct lum__ticket ticket;
     struct lum__request request;
 };
@@ -59,6 +61,8 @@ struct loader {
     uint64_t last;   /* the one that takes pieces */
     bool is_pushing; /* a thread is in push_complete(), perhaps without the mutex */
     uint64_t rows_pushed; /* input rows of transactions before `pushed` */
+    uint64_t newest_id;   /* of the label: that transaction is the last one pushed, or the one that the load goes on behind */
+    bool has_ended;       /* no transaction comes behind `last` */
     lum_status status; /* first failure */
     struct lum__error error;
 
@@ -101,17 +105,29 @@ static void begin_transaction(struct loader *loader, uint64_t number)
     transaction->transaction_id = lum__sequencer_transaction_id(loader->context->sequencer);
 }
 
+static lum_status keep_note(struct lum__load_transaction *transaction, const lum_commit_note *note)
+{
+    if (note->resume_bytes > LUM__METADATA_RESUME_BYTES_MAX) {
+        return lum__fail(LUM_ERR_ARGUMENT, "a resume point of %zu bytes: %d is the most", note->resume_bytes, LUM__METADATA_RESUME_BYTES_MAX);
+    }
+    if (note->resume == NULL || note->resume_bytes == 0) return LUM_OK;
+    LUM_TRY(lum__alloc(note->resume_bytes, &transaction->resume));
+    memcpy(transaction->resume, note->resume, note->resume_bytes);
+    transaction->resume_bytes = note->resume_bytes;
+    return LUM_OK;
+}
+
 /* Makes durable, outside of the store, what a commit of the rows up to rows_end must not be without. Without any lock: it may sync. */
-static lum_status before_commit(struct loader *loader, uint64_t rows_end)
+static lum_status before_commit(struct loader *loader, struct lum__load_transaction *transaction, uint64_t rows_end, bool is_last)
 {
     const lum_load_options *options = loader->options;
-    lum_commit_note note = {0};
+    lum_commit_note note = {.is_last = is_last};
     lum__error_clear();
     lum_status status = options->before_commit(options->callback_context, rows_end, &note);
     if (status != LUM_OK && lum__error_last()->status != status) {
         return lum__fail(status, "the commit was stopped: before_commit answered %s", lum_status_name(status));
     }
-    return status;
+    return status == LUM_OK ? keep_note(transaction, &note) : status;
 }
 
 static void push_commit(struct loader *loader, struct lum__load_transaction *transaction)
@@ -122,10 +138,14 @@ static void push_commit(struct loader *loader, struct lum__load_transaction *tra
                                                  .lum_count = transaction->rows,
                                                  .chunk_count = transaction->chunk_count,
                                                  .label = loader->options->label,
+                                                 .label_after = loader->newest_id,
                                                  .metadata = loader->context->metadata,
                                                  .chain = &loader->chain,
                                                  .ticket = &transaction->ticket};
+    transaction->request.metadata.resume = transaction->resume;
+    transaction->request.metadata.resume_bytes = (uint32_t)transaction->resume_bytes;
     transaction->is_pushed = true;
+    loader->newest_id = transaction->transaction_id;
     loader->pushed++;
     lum__sequencer_push(loader->context->sequencer, &transaction->request);
     pthread_cond_broadcast(&loader->changed);
@@ -143,8 +163,9 @@ static void push_complete(struct loader *loader)
         if (!transaction->is_closed || transaction->outstanding > 0) break;
         uint64_t rows_end = loader->rows_pushed + transaction->input_rows;
         if (loader->options->before_commit != NULL) {
+            bool is_last = loader->has_ended && loader->pushed == loader->last;
             pthread_mutex_unlock(&loader->mutex);
-            lum_status status = before_commit(loader, rows_end);
+            lum_status status = before_commit(loader, transaction, rows_end, is_last);
             if (status != LUM_OK) fail(loader, status);
             pthread_mutex_lock(&loader->mutex);
             if (loader->status != LUM_OK) break; /* this call, or anybody meanwhile: rolled back by settle() */
@@ -210,6 +231,8 @@ static bool acknowledge_one(struct loader *loader, bool wait)
                             .rows_loaded = loader->rows_loaded};
     if (loader->options->on_commit != NULL) loader->options->on_commit(loader->options->callback_context, &event);
     pthread_mutex_lock(&loader->mutex);
+    free(transaction->resume);
+    transaction->resume = NULL;
     loader->first++;
     pthread_mutex_unlock(&loader->mutex);
     return true;
@@ -264,14 +287,16 @@ struct claimed {
     lum_piece piece;
 };
 
-/* With claim held: the source is over. A transaction that got no piece is not committed, unless it is the load's only one. Its push waits until
- * claim is free: before_commit() takes its time. */
+/* With claim held: the source is over. A transaction that got no piece is not committed, unless it is the load's only one, or the load has a label: then
+ * it is what says that the input was loaded to its end. Its push waits until claim is free: before_commit() takes its time. */
 static void close_last(struct loader *loader, struct lum__load_transaction *transaction)
 {
     loader->source_is_over = true;
     pthread_mutex_lock(&loader->mutex);
-    if (transaction->piece_count == 0 && loader->last > 0) loader->last--;
-    else transaction->is_closed = true;
+    bool is_wanted = transaction->piece_count > 0 || loader->last == 0 || (loader->options->label != NULL && loader->options->label[0] != 0);
+    if (is_wanted) transaction->is_closed = true;
+    else loader->last--;
+    loader->has_ended = true;
     pthread_cond_broadcast(&loader->changed);
     pthread_mutex_unlock(&loader->mutex);
 }
@@ -433,6 +458,8 @@ static void settle(struct loader *loader)
         struct lum__request request = {.kind = LUM__REQUEST_ROLLBACK, .transaction_id = transaction->transaction_id, .ticket = &ticket};
         lum__sequencer_push(loader->context->sequencer, &request);
         lum__ticket_wait(&ticket, UINT64_MAX);
+        free(transaction->resume);
+        transaction->resume = NULL;
     }
 }
 
@@ -483,6 +510,7 @@ lum_status lum__load(const struct lum__load_context *context, const lum_source *
     loader->options = options;
     loader->report = report;
     loader->rows_per_transaction = options->commit_every > 0 ? options->commit_every : UINT64_MAX;
+    loader->newest_id = options->label_after;
     loader->begin_ns = lum__clock_monotonic_ns();
     loader->next_progress_ns = loader->begin_ns + PROGRESS_NS;
     pthread_mutex_init(&loader->claim, NULL);

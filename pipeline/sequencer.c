@@ -304,9 +304,29 @@ static lum_status log_rows(struct lum__sequencer *sequencer, struct lum__request
     return LUM_OK;
 }
 
+/* A label is committed once, whoever asks at the same time: only here commits stand one behind the other. The newest transaction of the label is
+ * one of this batch, in front of the request and logged, or the catalogue's. */
+static lum_status check_label(const struct lum__sequencer *sequencer, const struct lum__request *request)
+{
+    if (request->label == NULL || request->label[0] == 0) return LUM_OK;
+    const struct lum__transaction *found = lum__catalogue_find_label(sequencer->parts->catalogue, request->label);
+    uint64_t newest = found != NULL ? found->transaction_id : 0;
+    for (const struct lum__request *earlier = sequencer->batch_first; earlier != request; earlier = earlier->next) {
+        if (earlier->kind == LUM__REQUEST_COMMIT && earlier->label != NULL && strcmp(earlier->label, request->label) == 0)
+            newest = earlier->transaction_id;
+    }
+    if (newest == request->label_after) return LUM_OK;
+    if (request->label_after == 0) {
+        return lum__fail(LUM_ERR_LABEL, "the label \"%s\" was committed already, by transaction %llu", request->label, (unsigned long long)newest);
+    }
+    return lum__fail(LUM_ERR_LABEL, "transaction %llu is not the newest with the label \"%s\": another load goes on with it",
+                     (unsigned long long)request->label_after, request->label);
+}
+
 static lum_status log_commit(struct lum__sequencer *sequencer, struct lum__request *request)
 {
     if (request->chain != NULL && request->chain->is_broken) return lum__fail(LUM_ERR_NO_SPACE, "an earlier commit of the load failed");
+    LUM_TRY(check_label(sequencer, request));
     uint32_t digest = request->rows_digest;
     if (request->rows != NULL) {
         LUM_TRY(log_rows(sequencer, request));
@@ -508,7 +528,8 @@ static void fail_batch(struct lum__sequencer *sequencer, lum_status status)
     }
 }
 
-/* Step 5. A request without room in the log (LUM_ERR_NO_SPACE) fails alone, and the store lives on: it is taken out of the batch. */
+/* Step 5. A request without room in the log (LUM_ERR_NO_SPACE), or with a label that is taken, fails alone, and the store lives on: it is taken out
+ * of the batch. */
 static lum_status log_batch(struct lum__sequencer *sequencer)
 {
     struct lum__request **link = &sequencer->batch_first;
@@ -524,7 +545,7 @@ static lum_status log_batch(struct lum__sequencer *sequencer)
             link = &request->next;
             continue;
         }
-        if (status != LUM_ERR_NO_SPACE && status != LUM_ERR_NO_MEMORY) return status;
+        if (status != LUM_ERR_NO_SPACE && status != LUM_ERR_NO_MEMORY && status != LUM_ERR_LABEL) return status;
         *link = request->next;
         bool is_heap = request->is_heap;
         fail_request(sequencer, request, status);

@@ -50,6 +50,7 @@ struct lum__request {
     uint32_t rows_digest;          /* of rows */
     bool is_async;                 /* commit: answered when it is written, whatever the mode; a later batch syncs */
     const char *label;             /* commit; NULL for none */
+    uint64_t label_after;          /* commit: the transaction that must be the newest of the label; 0: the label must be new. Else LUM_ERR_LABEL */
     struct lum__metadata metadata; /* commit; its bytes are the asker's until the ticket is done */
     struct lum__chain *chain;      /* commit; NULL for none */
     struct lum__ticket *ticket;    /* NULL for chunks */

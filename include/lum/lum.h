@@ -322,11 +322,11 @@ typedef struct lum_load_event {
     uint64_t rows_loaded;      /* of rows_committed, those that are in the store */
 } lum_load_event;
 
-/* What before_commit wants kept with the commit. Lent by it until on_commit was called for the same transaction. This version keeps
- * nothing of it yet. */
+/* What before_commit wants kept with the commit: filled in by it, copied when it returns. */
 typedef struct lum_commit_note {
-    const void *resume;        /* what a later load needs to go on behind this commit; NULL for nothing */
-    size_t resume_bytes;
+    const void *resume;        /* what a later load needs to go on behind this commit, opaque; NULL for nothing. lum_label_resume() answers it */
+    size_t resume_bytes;       /* at most 16,384 */
+    bool is_last;              /* told to before_commit: no transaction of this load comes behind this one */
 } lum_commit_note;
 
 /* A snapshot for progress displays. */
@@ -341,7 +341,10 @@ typedef struct lum_load_progress {
 typedef struct lum_load_options {
     uint32_t struct_version;
     uint64_t commit_every;     /* rows of a transaction, refused ones counted; 0: the whole load is one */
-    const char *label;         /* stored with the commit; NULL for none; at most 255 bytes */
+    /* Stored with every commit of the load and never forgotten; NULL for none; at most 255 bytes. A label is committed once: LUM_ERR_LABEL if it is in the
+     * store already (unless label_after says which load this one goes on with), or if another load or transaction commits it meanwhile. A load with a label
+     * and commit_every ends with a transaction that may have no rows: the one whose note says is_last. */
+    const char *label;
     /* After each durable commit, in commit order, from one thread at a time; the next is not reported before it returns. */
     void (*on_commit)(void *context, const lum_load_event *event);
     /* About ten times a second. Return false to cancel: what is committed stays, the rest is rolled back, LUM_ERR_CANCELLED. */
@@ -356,6 +359,9 @@ typedef struct lum_load_options {
     /* Texts for people, stored with every commit of the load and shown by lum_transactions(); NULL for none. Beyond 16 KiB they are cut. */
     const char *mapping;       /* how columns became fields */
     const char *source_names;  /* the input files, one a line */
+    /* With a label that is in the store: the load goes on behind this transaction, which must be the newest with the label (lum_label_outcome()). The
+     * source then gives what comes behind the rows committed so far. 0: the label is new. */
+    uint64_t label_after;
 } lum_load_options;
 #define LUM_LOAD_OPTIONS_INIT { .struct_version = 1 }
 
@@ -380,7 +386,7 @@ typedef struct lum_load_report {
 /* Loads everything a source has, with options.threads of lum_open as workers. One transaction, or one every commit_every rows in
  * source order. When it returns LUM_OK every row is committed (and durable, in LUM_SYNC_COMMIT). On failure nothing of the
  * uncommitted part is ever visible; the report tells what was committed before. Several loads may run at once.
- * Statuses: LUM_ERR_INPUT, LUM_ERR_NO_SPACE, LUM_ERR_CANCELLED, LUM_ERR_POISONED, LUM_IN_DOUBT, those of callbacks, I/O ones.
+ * Statuses: LUM_ERR_INPUT, LUM_ERR_LABEL, LUM_ERR_NO_SPACE, LUM_ERR_CANCELLED, LUM_ERR_POISONED, LUM_IN_DOUBT, those of callbacks, I/O ones.
  * Blocks for the load. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_options *options,
                                             lum_load_report *report);
@@ -404,7 +410,10 @@ typedef struct lum_txn lum_txn;
 
 typedef struct lum_txn_options {
     uint32_t struct_version;
-    const char *label;         /* stored with the commit, never forgotten; NULL for none; at most 255 bytes, copied */
+    /* Stored with the commit and never forgotten; NULL for none; at most 255 bytes, copied. A label is committed once: who does not know whether a commit
+     * got through gives the same label again and learns it. LUM_ERR_LABEL, of lum_txn_begin() or, where others try at the same time, of the commit:
+     * it is committed; lum_label_outcome() has its receipt, whose digest and lum_count tell whether it was of the same rows. */
+    const char *label;
 } lum_txn_options;
 #define LUM_TXN_OPTIONS_INIT { .struct_version = 1 }
 
@@ -420,7 +429,7 @@ typedef struct lum_receipt {
 } lum_receipt;
 #define LUM_RECEIPT_INIT { .struct_version = 1 }
 
-/* Begins a transaction; nothing is written. options NULL: none. The caller ends it with commit or rollback, before it closes the store. */
+/* Begins a transaction; nothing is written. options NULL: none. LUM_ERR_LABEL: the label is committed already. The caller ends it with commit or rollback, before it closes the store. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_begin(lum_store *store, const lum_txn_options *options, lum_txn **out);
 /* Its id, for lum_txn_outcome(). 0 for NULL. */
 LUM_PUBLIC uint64_t lum_txn_id(const lum_txn *txn);
@@ -455,6 +464,9 @@ LUM_PUBLIC LUM_MUST_USE lum_status lum_txn_outcome(lum_store *store, uint64_t tr
 /* The newest committed transaction, or load, with this label. LUM_ERR_NOT_FOUND if there is none; in a store opened for reading whose log is
  * damaged (lum_verify), that says only that none is known in front of the damage. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_label_outcome(lum_store *store, const char *label, lum_receipt *out);
+/* What before_commit had kept with the newest transaction of the label: *resume is NULL, *resume_bytes 0 if that is nothing. Lent until lum_close().
+ * LUM_ERR_NOT_FOUND as lum_label_outcome(). Any thread. */
+LUM_PUBLIC LUM_MUST_USE lum_status lum_label_resume(lum_store *store, const char *label, const void **resume, size_t *resume_bytes);
 
 /* ---------------------------------------------------------------------------------------------------- reading */
 

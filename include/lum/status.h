@@ -40,7 +40,7 @@ typedef enum lum_status {
     LUM_ERR_NOT_FOUND = 44,     /* no such store, id, label or transaction */
     LUM_ERR_EXISTS = 45,        /* something is already where a new store or file should be made */
     LUM_ERR_POISONED = 46,      /* an earlier write or sync of this store failed; see lum_last_error() for the first cause */
-    LUM_ERR_LABEL = 47,         /* the label is taken by a load with other content */
+    LUM_ERR_LABEL = 47,         /* the label is committed already; nothing was done */
     LUM_ERR_TIMEOUT = 48,       /* lum_wait_durable: the time passed first */
 
     /* 50s: data and control flow of loads and scans */
