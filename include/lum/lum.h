@@ -322,7 +322,7 @@ typedef struct lum_load_event {
     uint64_t rows_loaded;      /* of rows_committed, those that are in the store */
 } lum_load_event;
 
-/* What before_commit wants kept with the commit: filled in by it, copied when it returns. */
+/* What before_commit wants kept with the commit: filled in by it, copied at once when it has returned. */
 typedef struct lum_commit_note {
     const void *resume;        /* what a later load needs to go on behind this commit, opaque; NULL for nothing. lum_label_resume() answers it */
     size_t resume_bytes;       /* at most 16,384 */

@@ -158,6 +158,7 @@ static void of_many_at_the_same_time_one_gets_through(void **state)
 /* ----------------------------------------------------------------------------------------------------------- loads */
 
 struct notes {
+    char text[64];
     int calls, last_calls;
     uint64_t rows_end;
     int stop_at;          /* call that stops the load; 0: none */
@@ -168,16 +169,15 @@ struct notes {
 static lum_status before_commit(void *context, uint64_t rows_end, lum_commit_note *note)
 {
     struct notes *notes = context;
-    char text[64];
     notes->calls++;
     notes->last_calls += note->is_last;
     notes->rows_end = rows_end;
     if (notes->calls == notes->stop_at) return LUM_ERR_CANCELLED;
     if (notes->steals_in) assert_int_equal(lum_txn_commit(begin(notes->steals_in, "stolen", 1), NULL), LUM_OK);
     notes->steals_in = NULL;
-    snprintf(text, sizeof text, "behind row %llu%s", (unsigned long long)rows_end, note->is_last ? ", the end" : "");
-    note->resume = text; /* copied when we return: this is our stack */
-    note->resume_bytes = notes->note_bytes > 0 ? notes->note_bytes : strlen(text);
+    snprintf(notes->text, sizeof notes->text, "behind row %llu%s", (unsigned long long)rows_end, note->is_last ? ", the end" : "");
+    note->resume = notes->text;
+    note->resume_bytes = notes->note_bytes > 0 ? notes->note_bytes : strlen(notes->text);
     return LUM_OK;
 }
 
