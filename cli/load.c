@@ -9,6 +9,7 @@
 #include "cli/file_chain.h"
 #include "cli/input_files.h"
 #include "cli/load_dry_run.h"
+#include "cli/load_label.h"
 #include "cli/message.h"
 #include "cli/on_full.h"
 #include "cli/open_store.h"
@@ -86,7 +87,12 @@ static const struct lum__option own_options[] = {
      .kind = LUM__OPTION_STRING,
      .offset = FIELD(label),
      .argument = "ID",
-     .help = "name stored with the commit, at most 255 bytes"},
+     .help = "name of this load, at most 255 bytes, kept with its commits for ever: the same input is loaded once under it, and another one is refused"},
+    {.name = "resume",
+     .kind = LUM__OPTION_FLAG,
+     .offset = FIELD(resume),
+     .help = "with --label: go on behind the last commit of a load that was interrupted, once it is proved that what was loaded of the input is "
+             "unchanged; from the beginning if nothing is committed"},
     {.name = "commit-every",
      .kind = LUM__OPTION_NUMBER,
      .offset = FIELD(commit_every),
@@ -107,6 +113,9 @@ static const struct lum__option own_options[] = {
 static const struct lum__option *const tables[] = {own_options, lum__options_writer, lum__options_common, NULL};
 
 struct load {
+    struct lum__load_label label; /* with --label */
+    lum_store *store;             /* opened early, to look the label up */
+    bool was_interrupted;         /* --resume goes on with what is left */
     const struct lum__arguments *arguments;
     struct lum__file_chain *chain;
     struct lum__reject_writer *rejects; /* NULL: a bad row ends the load */
@@ -114,6 +123,7 @@ struct load {
     FILE *events;
     const lum_load_event *event; /* while on_commit() runs */
     bool is_events_failed, is_in_doubt;
+    uint8_t note[LUM__RESUME_BYTES_MAX]; /* before_commit()'s; one call at a time */
 };
 
 /* ---------------------------------------------------------------------------------------------------- events */
@@ -136,11 +146,18 @@ static void write_event(void *context, const char *path, uint64_t rows)
 static lum_status before_commit(void *context, uint64_t rows_end, lum_commit_note *note)
 {
     struct load *load = context;
-    (void)note;
     /* A pipe whose writer died of the same Ctrl-C has ended too early to be taken for the whole input. */
     if (lum__signals_interrupted()) return LUM_ERR_CANCELLED;
     bool has_files = load->rejects && lum__reject_writer_has_files(load->rejects);
-    return has_files ? lum__reject_writer_sync(load->rejects, rows_end) : LUM_OK;
+    lum_status status = has_files ? lum__reject_writer_sync(load->rejects, rows_end) : LUM_OK;
+    if (status != LUM_OK || !load->arguments->label) return status;
+    struct lum__resume *resume = &load->label.now;
+    lum__file_chain_point(load->chain, rows_end, &resume->point);
+    resume->is_complete = resume->point.file == resume->file_count;
+    if (has_files) lum__reject_writer_point(load->rejects, rows_end, &resume->rejects);
+    note->resume_bytes = lum__resume_encode(resume, load->note);
+    note->resume = load->note;
+    return LUM_OK;
 }
 
 static void on_commit(void *context, const lum_load_event *event)
@@ -234,6 +251,9 @@ static int tell_failure(struct load *load, lum_status status, const lum_load_rep
                                lum__human_count(report->rows_loaded), lum__human_count(report->rows_rolled_back));
 }
 
+/* Rows of the input in front of where this load began. */
+static uint64_t rows_before(const struct load *load) { return load->label.plan == LUM__LABEL_NEW ? 0 : load->label.before.point.rows; }
+
 static int load_rows(struct load *load, lum_store *store, lum_load_report *report)
 {
     const struct lum__arguments *arguments = load->arguments;
@@ -245,6 +265,7 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
     lum_load_options options = LUM_LOAD_OPTIONS_INIT;
     options.commit_every = arguments->commit_every;
     options.label = arguments->label;
+    if (load->label.plan == LUM__LABEL_GO_ON) options.label_after = load->label.newest.transaction_id;
     options.mapping = lum__file_chain_mapping_text(load->chain);
     options.source_names = load->source_names;
     options.on_commit = on_commit;
@@ -256,6 +277,9 @@ static int load_rows(struct load *load, lum_store *store, lum_load_report *repor
     lum__progress_end();
     int exit_code = load->is_events_failed ? lum__message_first_failure()->exit_code : 0;
     load->is_in_doubt = status == LUM_IN_DOUBT;
+    load->was_interrupted = (status != LUM_OK && status != LUM_ERR_LABEL) || exit_code != 0;
+    report->rows_skipped = rows_before(load);
+    report->rows_read += report->rows_skipped;
     return status == LUM_OK ? exit_code : tell_failure(load, status, report);
 }
 
@@ -271,22 +295,29 @@ static int check_accounts(const struct load *load, const lum_load_report *report
     bool adds_up = sum == report->rows_read;
     if (load->rejects) adds_up &= lum__reject_writer_count(load->rejects) == report->rows_rejected;
     if (exit_code == 0 && load->rejects && lum__reject_writer_has_files(load->rejects))
-        adds_up &= lum__reject_writer_kept(load->rejects) == report->rows_rejected;
+        adds_up &= lum__reject_writer_kept(load->rejects) == report->rows_rejected + load->label.before.rejects.rows;
     if (adds_up) return 0;
     return lum__message_refuse(
         LUM__EXIT_IO, "ERR_ACCOUNTING", NULL, "this is a bug in lum; `lum verify` tells what the store holds",
         "the accounts do not add up: %" PRIu64 " rows read, %" PRIu64 " accounted for", report->rows_read, sum);
 }
 
+static int open_store(const struct load *load, lum_store **out)
+{
+    const char *path = load->arguments->positional[0];
+    lum_options options = lum__open_options(load->arguments, LUM__OPEN_CREATE);
+    if (load->arguments->on_full == 1) options.on_full = lum__on_full_wait;
+    options.on_full_context = (void *)(uintptr_t)path;
+    return lum__open_store(path, &options, out);
+}
+
 static int load_into_store(struct load *load, lum_load_report *report)
 {
     const char *path = load->arguments->positional[0];
     bool is_new = lum__is_absent_or_empty(path);
-    lum_options options = lum__open_options(load->arguments, LUM__OPEN_CREATE);
-    if (load->arguments->on_full == 1) options.on_full = lum__on_full_wait;
-    options.on_full_context = (void *)(uintptr_t)path;
-    lum_store *store = NULL;
-    int exit_code = lum__open_store(path, &options, &store);
+    lum_store *store = load->store;
+    int exit_code = store ? 0 : open_store(load, &store);
+    load->store = NULL;
     if (exit_code != 0) return exit_code;
     if (is_new) lum__message_note("%s was not there: created", path);
     exit_code = load_rows(load, store, report);
@@ -305,6 +336,8 @@ static int read_options(const struct lum__arguments *arguments, struct lum__mapp
         return lum__message_usage("leave --label out for a load without one", "--label: the label is empty");
     if (arguments->label && strlen(arguments->label) > LABEL_BYTES_MAX)
         return lum__message_usage(NULL, "--label: %zu bytes are more than %d", strlen(arguments->label), LABEL_BYTES_MAX);
+    if (arguments->resume && !arguments->label)
+        return lum__message_usage("give the --label that the load was begun with", "--resume goes on with a load that has a label");
     if (exit_code == 0) exit_code = lum__input_format_check_options(arguments);
     if (exit_code == 0) exit_code = choose_delimiter(arguments, &rows->delimiter);
     if (exit_code == 0) exit_code = parse_maps(arguments, mapping);
@@ -324,6 +357,8 @@ static int open_rejects(struct load *load, const struct lum__input_files *files)
                                           .inputs = files->paths,
                                           .input_count = files->count};
     if (!reads_on(arguments, &options.path)) return 0;
+    if (arguments->resume) options.go_on = &load->label.before.rejects; /* no rows where nothing is committed */
+    options.refused_before = load->label.before.point.rows_refused;
     return lum__reject_writer_open(&options, &load->rejects);
 }
 
@@ -367,7 +402,7 @@ static int open_events(struct load *load)
 {
     const char *path = load->arguments->events_path;
     if (!path) return 0;
-    load->events = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    load->events = strcmp(path, "-") == 0 ? stdout : fopen(path, load->label.plan == LUM__LABEL_GO_ON ? "a" : "w");
     return load->events ? 0 : lum__message_system(errno, path, "cannot write events to %s", path);
 }
 
@@ -387,17 +422,65 @@ static int join_names(struct load *load, const struct lum__input_files *files)
     return fclose(out) == 0 ? 0 : lum__message_system(errno, NULL, "no memory for the names of the files");
 }
 
+/* What the store says of the label, before anything of the input or of refused rows is touched. */
+static int look_at_label(struct load *load, const struct lum__input_files *files)
+{
+    const struct lum__arguments *arguments = load->arguments;
+    const char *path = arguments->positional[0], *reject_path = NULL;
+    int exit_code = 0;
+    if (!arguments->label) return 0;
+    if (!lum__is_absent_or_empty(path)) exit_code = open_store(load, &load->store);
+    reads_on(arguments, &reject_path);
+    if (exit_code == 0) exit_code = lum__load_label_look(&load->label, load->store, arguments, files->count, reject_path);
+    load->was_interrupted = load->label.is_unfinished && !arguments->resume;
+    return exit_code;
+}
+
+static int open_input(struct load *load, struct lum__chain_options *options)
+{
+    options->rejects = load->rejects;
+    options->counts_points = load->arguments->label != NULL;
+    options->from = lum__load_label_from(&load->label);
+    char difference[512];
+    options->difference = &difference;
+    lum_status status = lum__file_chain_open(options, &load->chain);
+    if (status == LUM_ERR_LABEL)
+        return lum__message_refuse(LUM__EXIT_INPUT, "ERR_LABEL", NULL, "give the input as it was; rows that are new or corrected go under another label",
+                                   "the label %.100s is taken: %s", load->arguments->label, difference);
+    if (status != LUM_OK) return lum__message_status(status);
+    if (!load->arguments->label) return 0;
+    if (load->label.plan == LUM__LABEL_GO_ON) {
+        lum__message_note("%s are loaded, and unchanged in the input (%s)", lum__human_number_of(options->from->rows, "row"),
+                          lum__human_bytes(options->from->bytes));
+    }
+    return lum__load_label_check_meaning(&load->label, load->arguments, lum__file_chain_mapping_text(load->chain));
+}
+
+/* The same input under the same label: there is nothing to do. */
+static int tell_loaded(const struct load *load, lum_load_report *report)
+{
+    const struct lum__chain_point *point = &load->label.before.point;
+    report->rows_read = report->rows_skipped = point->rows;
+    report->transaction_id = load->label.newest.transaction_id;
+    report->commit_sequence = load->label.newest.sequence;
+    report->digest = load->label.newest.digest;
+    report->durable = true; /* the store is closed before that is told */
+    lum__message_note("%s: label %s: already committed, %s; nothing was added", load->arguments->positional[0], load->arguments->label,
+                      lum__human_number_of(point->rows - point->rows_refused, "row"));
+    return 0;
+}
+
 static int open_and_load(struct load *load, const struct lum__input_files *files, struct lum__chain_options *options, lum_load_report *report)
 {
-    int exit_code = open_rejects(load, files);
-    options->rejects = load->rejects;
-    if (exit_code == 0) {
-        lum_status status = lum__file_chain_open(options, &load->chain);
-        if (status != LUM_OK) exit_code = lum__message_status(status);
-    }
-    if (exit_code == 0) exit_code = join_names(load, files);
-    if (exit_code == 0) exit_code = open_events(load);
-    if (exit_code == 0) exit_code = load_into_store(load, report);
+    int exit_code = look_at_label(load, files);
+    bool is_loaded = load->label.plan == LUM__LABEL_LOADED;
+    if (exit_code == 0 && !is_loaded) exit_code = open_rejects(load, files);
+    if (exit_code == 0) exit_code = open_input(load, options);
+    if (exit_code == 0 && is_loaded) exit_code = tell_loaded(load, report);
+    if (exit_code == 0 && !is_loaded) exit_code = join_names(load, files);
+    if (exit_code == 0 && !is_loaded) exit_code = open_events(load);
+    if (exit_code == 0 && !is_loaded) exit_code = load_into_store(load, report);
+    if (load->store) exit_code = lum__close_store(load->store, load->arguments->positional[0], exit_code);
     lum__file_chain_close(load->chain);
     if (load->rejects) exit_code = lum__reject_writer_finish(load->rejects, load->is_in_doubt, exit_code);
     exit_code = close_events(load, exit_code);
@@ -468,10 +551,19 @@ static void say_what_was_loaded(const char *store, const lum_load_report *report
                       report->commit_sequence);
 }
 
+/* Said by itself and in full, whatever else was said: for a person to copy, for a script from the JSON. */
+static void tell_resume(struct lum__json *json, const struct lum__arguments *arguments)
+{
+    const char *command = lum__resume_command(arguments);
+    lum__message_warn("go on with: %s", command);
+    lum__json_string(json, "resume_command", command);
+}
+
 static int run(const struct lum__arguments *arguments)
 {
     struct lum__result result;
-    struct load load = {.arguments = arguments};
+    static struct load load; /* large */
+    load.arguments = arguments;
     lum_load_report report = LUM_LOAD_REPORT_INIT;
     if (!lum__result_begin(&result, arguments)) return LUM__EXIT_IO;
     result.data_has_stdout = arguments->events_path && strcmp(arguments->events_path, "-") == 0;
@@ -486,7 +578,8 @@ static int run(const struct lum__arguments *arguments)
         if (exit_code == 0) exit_code = account_code;
     }
     lum__reject_writer_close(load.rejects);
-    if (exit_code == 0 && !arguments->dry_run) say_what_was_loaded(arguments->positional[0], &report, elapsed_ns);
+    if (exit_code != 0 && load.was_interrupted && arguments->label) tell_resume(&result.json, arguments);
+    if (exit_code == 0 && !arguments->dry_run && load.label.plan != LUM__LABEL_LOADED) say_what_was_loaded(arguments->positional[0], &report, elapsed_ns);
     return lum__result_end(&result, exit_code);
 }
 

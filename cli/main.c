@@ -1,6 +1,7 @@
 /* lum - the program. Finds the command, parses its options, runs it; everything else is in the command's file. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -78,13 +79,26 @@ static void guard_standard_streams(void)
     }
 }
 
+/* In one piece: of a help that does not fit the buffer of a full disk, the reason would be lost. */
+static void print_help(const struct lum__command *command)
+{
+    static char buffer[1 << 15];
+    if (!isatty(STDOUT_FILENO)) (void)setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+    lum__options_print_help(stdout, command);
+}
+
 static int run_command(const struct lum__command *command, int word_count, char **words, bool json)
 {
     struct lum__arguments arguments;
     lum__arguments_init(&arguments);
+    static const char **as_given; /* parsing moves the words */
+    as_given = malloc(((size_t)word_count + 1) * sizeof *as_given);
+    if (as_given) memcpy(as_given, words, (size_t)word_count * sizeof *as_given);
+    arguments.words = as_given;
+    arguments.word_count = as_given ? word_count : 0;
     int exit_code = lum__options_parse(command, word_count, (const char **)words, &arguments);
     if (exit_code == 0 && arguments.help) {
-        lum__options_print_help(stdout, command);
+        print_help(command);
         return 0;
     }
     if (exit_code == 0 && arguments.report_path && strcmp(arguments.report_path, "-") == 0)
@@ -113,7 +127,7 @@ static int run_words(int argument_count, char **words)
     bool asks_help = strcmp(name, "help") == 0;
     const struct lum__command *command = find_command(asks_help && argument_count > 2 ? words[2] : name);
     if (asks_help && argument_count > 2 && command)
-        lum__options_print_help(stdout, command);
+        print_help(command);
     else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (asks_help && argument_count == 2))
         lum__help_print_overview(stdout);
     else if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)

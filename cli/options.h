@@ -58,6 +58,9 @@ struct lum__arguments {
     int on_full; /* index into the choices abort wait */
     int time_unit;       /* index into the choices ns us ms s */
     uint64_t max_errors; /* UINT64_MAX: not given */
+    bool resume;
+    const char *const *words; /* behind the command, as they were given */
+    int word_count;
     /* scan */
     int row_format; /* enum lum__row_format */
     const char *columns, *output_path;

@@ -11,6 +11,7 @@
 
 #include "cli/message.h"
 #include "cli/target.h"
+#include "formats/input_sum.h"
 
 enum { START_BYTES = 2 << 20 };
 
@@ -61,23 +62,109 @@ static int open_one(struct lum__reject_files *files, enum lum__reject_file file)
     return lum__message_system(errno, path, "cannot make the reject file %s", path);
 }
 
-int lum__reject_files_open(struct lum__reject_files *files, const char *path, const char *store, const char *const *inputs,
-                           size_t input_count)
+static int name_files(struct lum__reject_files *files, const char *path)
 {
     *files = (struct lum__reject_files){.fds = {-1, -1}};
     files->paths[LUM__REJECT_ROWS] = strdup(path);
     if (asprintf(&files->paths[LUM__REJECT_ERRORS], "%s.errors.csv", path) < 0) files->paths[LUM__REJECT_ERRORS] = NULL;
-    if (!files->paths[LUM__REJECT_ROWS] || !files->paths[LUM__REJECT_ERRORS])
-        return lum__message_system(ENOMEM, path, "no memory for the reject file");
-    for (int file = 0; file < LUM__REJECT_FILES; file++) {
-        int exit_code = check_name(files->paths[file], store, inputs, input_count);
-        if (exit_code != 0) return exit_code;
+    if (files->paths[LUM__REJECT_ROWS] && files->paths[LUM__REJECT_ERRORS]) return 0;
+    return lum__message_system(ENOMEM, path, "no memory for the reject file");
+}
+
+int lum__reject_files_open(struct lum__reject_files *files, const char *path, const char *store, const char *const *inputs,
+                           size_t input_count)
+{
+    int exit_code = name_files(files, path);
+    for (int file = 0; file < LUM__REJECT_FILES && exit_code == 0; file++) exit_code = check_name(files->paths[file], store, inputs, input_count);
+    for (int file = 0; file < LUM__REJECT_FILES && exit_code == 0; file++) exit_code = open_one(files, file);
+    return exit_code;
+}
+
+/* ------------------------------------------------------------------------------------------------------- going on */
+
+/* Rows of no committed transaction that a load which was killed left behind: kept, under another name. */
+static int set_aside(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return 0;
+    for (int number = 1; number < 1000; number++) {
+        char name[PATH_MAX];
+        if (snprintf(name, sizeof name, "%s.uncommitted-%d", path, number) >= (int)sizeof name) break;
+        if (renameat2(AT_FDCWD, path, AT_FDCWD, name, RENAME_NOREPLACE) == 0) {
+            lum__message_note("%s held rows of no committed transaction of this load: it is now %s", path, name);
+            return 0;
+        }
+        if (errno != EEXIST) return lum__message_system(errno, path, "cannot rename %s", path);
     }
-    for (int file = 0; file < LUM__REJECT_FILES; file++) {
-        int exit_code = open_one(files, file);
-        if (exit_code != 0) return exit_code;
+    return lum__message_system(EEXIST, path, "cannot find a free name for %s", path);
+}
+
+static int refuse_file(const char *path, const char *what)
+{
+    return lum__message_refuse(LUM__EXIT_INPUT, "ERR_INPUT", path,
+                               "put it back as the interrupted load left it; or load the input again under another label, into a new store",
+                               "the reject file %s %s", path, what);
+}
+
+/* The first bytes of the file, from `begin` on, have this sum? -1: cannot be read. */
+static int has_sum(int fd, uint64_t begin, uint64_t end, uint32_t expected)
+{
+    static uint8_t buffer[1 << 16];
+    uint32_t found = 0;
+    while (begin < end) {
+        size_t wanted = end - begin < sizeof buffer ? (size_t)(end - begin) : sizeof buffer;
+        ssize_t got = pread(fd, buffer, wanted, (off_t)begin);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return -1;
+        found = lum__input_sum(found, buffer, (size_t)got);
+        begin += (uint64_t)got;
     }
+    return found == expected;
+}
+
+static int reopen_one(struct lum__reject_files *files, enum lum__reject_file file, const struct lum__reject_point *point)
+{
+    const char *path = files->paths[file];
+    struct stat info;
+    files->was_there[file] = true;
+    files->fds[file] = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (files->fds[file] < 0 && errno == ENOENT) return refuse_file(path, "is not there: it held rows that the interrupted load refused");
+    if (files->fds[file] < 0 || fstat(files->fds[file], &info) != 0) return lum__message_system(errno, path, "cannot open the reject file %s", path);
+    if (!S_ISREG(info.st_mode)) return refuse_file(path, "is not a regular file");
+    if ((uint64_t)info.st_size < point->bytes[file]) return refuse_file(path, "is shorter than the interrupted load left it");
+    int is_same = has_sum(files->fds[file], file == LUM__REJECT_ROWS ? point->header_bytes : 0, point->bytes[file], point->sums[file]);
+    if (is_same < 0) return lum__message_system(errno, path, "cannot read the reject file %s", path);
+    if (!is_same) return refuse_file(path, "is not as the interrupted load left it: it was changed");
+    files->bytes[file] = point->bytes[file];
+    files->sums[file] = point->sums[file];
     return 0;
+}
+
+int lum__reject_files_go_on(struct lum__reject_files *files, const char *path, const char *store, const char *const *inputs,
+                            size_t input_count, const struct lum__reject_point *point)
+{
+    int exit_code = 0;
+    if (point->rows == 0) {
+        char *errors_path = NULL;
+        if (asprintf(&errors_path, "%s.errors.csv", path) < 0) return lum__message_system(ENOMEM, path, "no memory for the reject file");
+        const char *const paths[] = {path, errors_path};
+        for (int i = 0; i < 2 && exit_code == 0; i++) exit_code = lum__target_check("reject file", paths[i], "name another file for the refused rows", store, inputs, input_count);
+        for (int i = 0; i < 2 && exit_code == 0; i++) exit_code = set_aside(paths[i]);
+        free(errors_path);
+        return exit_code == 0 ? lum__reject_files_open(files, path, store, inputs, input_count) : exit_code;
+    }
+    exit_code = name_files(files, path);
+    for (int file = 0; file < LUM__REJECT_FILES && exit_code == 0; file++) {
+        exit_code = lum__target_check("reject file", files->paths[file], "name another file for the refused rows", store, inputs, input_count);
+        if (exit_code == 0) exit_code = reopen_one(files, file, point);
+    }
+    /* Only now that both are known to be ours. */
+    for (int file = 0; file < LUM__REJECT_FILES && exit_code == 0; file++) {
+        if (ftruncate(files->fds[file], (off_t)point->bytes[file]) != 0)
+            exit_code = lum__message_system(errno, files->paths[file], "cannot shorten the reject file %s", files->paths[file]);
+    }
+    files->record_bytes = (point->bytes[LUM__REJECT_ROWS] - point->header_bytes) / point->rows; /* used where all are as long */
+    return exit_code;
 }
 
 /* Where the row count of an npy header stands ("'shape': (0,)"), 0 if there is none. The header must have room for any count: blanks. */
@@ -140,6 +227,11 @@ static bool append(struct lum__reject_files *files, enum lum__reject_file file, 
     return true;
 }
 
+static void sum(struct lum__reject_files *files, enum lum__reject_file file, const void *bytes, size_t byte_count)
+{
+    files->sums[file] = lum__input_sum(files->sums[file], bytes, byte_count);
+}
+
 bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes, size_t byte_count)
 {
     if (files->failed_errno != 0) return false;
@@ -148,7 +240,9 @@ bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_
         bool is_good = file == LUM__REJECT_ROWS ? append(files, file, files->header, files->header_bytes)
                                                 : append(files, file, ERRORS_HEADER, sizeof ERRORS_HEADER - 1);
         if (!is_good) return false;
+        if (file == LUM__REJECT_ERRORS) sum(files, file, ERRORS_HEADER, sizeof ERRORS_HEADER - 1);
     }
+    sum(files, file, bytes, byte_count);
     return append(files, file, bytes, byte_count);
 }
 

@@ -12,6 +12,14 @@
 
 enum lum__reject_file { LUM__REJECT_ROWS, LUM__REJECT_ERRORS, LUM__REJECT_FILES };
 
+/* How far the files are durable. */
+struct lum__reject_point {
+    uint64_t bytes[LUM__REJECT_FILES];
+    uint32_t sums[LUM__REJECT_FILES]; /* CRC-32C of them; of FILE without its header, which may change */
+    uint32_t header_bytes;
+    uint64_t rows; /* in FILE */
+};
+
 struct lum__reject_files {
     char *paths[LUM__REJECT_FILES];
     int fds[LUM__REJECT_FILES];
@@ -23,6 +31,7 @@ struct lum__reject_files {
     size_t shape_offset; /* of the row count in an npy header; 0: none */
     uint64_t bytes[LUM__REJECT_FILES];
     uint64_t bytes_started[LUM__REJECT_FILES]; /* of these: on their way to the disk */
+    uint32_t sums[LUM__REJECT_FILES]; /* see struct lum__reject_point; of what was appended */
     uint64_t record_bytes; /* of formats without lines: every row has as many */
     /* the first failure, to be said once the load is over */
     int failed_errno;
@@ -33,6 +42,10 @@ struct lum__reject_files {
  * a file that is an input or lies in the store. Returns 0 or an exit code. */
 int lum__reject_files_open(struct lum__reject_files *files, const char *path, const char *store,
                            const char *const *inputs, size_t input_count);
+/* Goes on behind a point: proves that both files begin as they did then, and cuts off what is behind it. A point without rows: makes new files; what
+ * has their names gets other ones. Returns 0 or an exit code. */
+int lum__reject_files_go_on(struct lum__reject_files *files, const char *path, const char *store, const char *const *inputs,
+                            size_t input_count, const struct lum__reject_point *point);
 /* What FILE begins with, from the first input's reader. False: no memory, or a header that nobody can continue. */
 bool lum__reject_files_set_header(struct lum__reject_files *files, const struct lum__row_source *reader);
 

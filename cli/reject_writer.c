@@ -42,6 +42,7 @@ struct piece {
 struct mark {
     uint64_t row_end, refused_count;
     uint64_t bytes[LUM__REJECT_FILES];
+    uint32_t sums[LUM__REJECT_FILES];
 };
 
 struct lum__reject_writer {
@@ -252,6 +253,7 @@ static bool write_pieces(struct lum__reject_writer *writer)
         if (piece->refused_count > 0) {
             writer->written.refused_count += piece->refused_count;
             memcpy(writer->written.bytes, writer->files.bytes, sizeof writer->written.bytes);
+            memcpy(writer->written.sums, writer->files.sums, sizeof writer->written.sums);
             if (!add_mark(writer)) return false;
         }
         writer->oldest = piece->next;
@@ -365,7 +367,7 @@ lum_status lum__reject_writer_row(struct lum__reject_writer *writer, uint32_t wo
     struct piece *piece = writer->workers[worker];
     uint64_t before = atomic_fetch_add_explicit(&writer->refused_count, 1, memory_order_relaxed);
     keep_first_reason(writer, name, first_row + row->row, row);
-    if (before >= writer->options.max) return refuse_more(writer, name, row);
+    if (before + writer->options.refused_before >= writer->options.max) return refuse_more(writer, name, row);
     if (!piece) return LUM_OK; /* skipped */
     if ((piece->name.used == 0 && !name_piece(piece, name)) || !put_row(piece, row, writer->files.is_text) ||
         !put_error_line(piece, row))
@@ -447,6 +449,18 @@ lum_status lum__reject_writer_sync(struct lum__reject_writer *writer, uint64_t r
     return status;
 }
 
+void lum__reject_writer_point(struct lum__reject_writer *writer, uint64_t rows_end, struct lum__reject_point *out)
+{
+    pthread_mutex_lock(&writer->mutex);
+    const struct mark *found = &writer->committed;
+    for (size_t i = 0; i < writer->mark_count && writer->marks[writer->mark_first + i].row_end <= rows_end; i++)
+        found = &writer->marks[writer->mark_first + i];
+    *out = (struct lum__reject_point){.rows = found->refused_count, .header_bytes = (uint32_t)writer->files.header_bytes};
+    memcpy(out->bytes, found->bytes, sizeof out->bytes);
+    memcpy(out->sums, found->sums, sizeof out->sums);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
 void lum__reject_writer_committed(struct lum__reject_writer *writer, uint64_t rows_end)
 {
     pthread_mutex_lock(&writer->mutex);
@@ -470,11 +484,20 @@ int lum__reject_writer_open(const struct lum__reject_options *options, struct lu
     writer->files = (struct lum__reject_files){.fds = {-1, -1}};
     pthread_mutex_init(&writer->mutex, NULL);
     int exit_code = 0;
-    if (options->path)
+    const struct lum__reject_point *point = options->go_on;
+    if (options->path && point)
+        exit_code = lum__reject_files_go_on(&writer->files, options->path, options->store, options->inputs, options->input_count, point);
+    else if (options->path)
         exit_code = lum__reject_files_open(&writer->files, options->path, options->store, options->inputs, options->input_count);
+    if (point && point->rows > 0) {
+        writer->committed.refused_count = point->rows;
+        memcpy(writer->committed.bytes, point->bytes, sizeof point->bytes);
+        memcpy(writer->committed.sums, point->sums, sizeof point->sums);
+        writer->written = writer->committed;
+    }
     if (exit_code != 0) {
         static const uint64_t nothing[LUM__REJECT_FILES];
-        lum__reject_files_cut(&writer->files, nothing);
+        if (!point || point->rows == 0) lum__reject_files_cut(&writer->files, nothing);
         lum__reject_writer_close(writer);
         return exit_code;
     }
@@ -485,6 +508,7 @@ int lum__reject_writer_open(const struct lum__reject_options *options, struct lu
 static void say_what_was_refused(const struct lum__reject_writer *writer, bool keep_all)
 {
     const struct lum__reject_files *files = &writer->files;
+    uint64_t before = writer->options.go_on ? writer->options.go_on->rows : 0; /* in the files before this run */
     uint64_t refused = lum__reject_writer_count(writer), kept = writer->committed.refused_count;
     if (refused > 0) lum__message_note("refused rows: %s, the first: %s", lum__human_count(refused), writer->first_reason);
     if (refused == 0 || !writer->options.path) return;
@@ -497,7 +521,7 @@ static void say_what_was_refused(const struct lum__reject_writer *writer, bool k
                           files->was_there[LUM__REJECT_ROWS] ? "emptied" : "removed");
     else
         lum__message_note("%s has %s%s, %s says where and why", rows_path, lum__human_number_of(kept, "refused row"),
-                          kept < refused ? " (those of committed transactions only)" : "", errors_path);
+                          kept < refused + before ? " (those of committed transactions only)" : "", errors_path);
     if (kept > 0 && writer->mapping_text && strncmp(writer->mapping_text, "id=@row", 7) == 0)
         lum__message_note("loaded by itself, %s is numbered from 1 again: give its rows ids of their own", rows_path);
 }

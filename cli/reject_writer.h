@@ -29,6 +29,8 @@ struct lum__reject_options {
     const char *store;
     const char *const *inputs; /* that FILE must not be one of */
     size_t input_count;
+    const struct lum__reject_point *go_on; /* behind which the load goes on; NULL: from the beginning */
+    uint64_t refused_before;               /* rows refused in front of it; counted against max */
 };
 
 /* Returns 0, or the exit code of what is wrong with the path, which was said. Strings are lent until the close. */
@@ -49,6 +51,8 @@ lum_status lum__reject_writer_end_piece(struct lum__reject_writer *writer, uint3
 bool lum__reject_writer_has_files(const struct lum__reject_writer *writer);
 /* Makes every refused row among the first rows_end of the source durable: for before_commit. All of their pieces are over. */
 lum_status lum__reject_writer_sync(struct lum__reject_writer *writer, uint64_t rows_end);
+/* How far the files are durable with that, after lum__reject_writer_sync(). */
+void lum__reject_writer_point(struct lum__reject_writer *writer, uint64_t rows_end, struct lum__reject_point *out);
 /* The first rows_end of the source are committed: for on_commit. */
 void lum__reject_writer_committed(struct lum__reject_writer *writer, uint64_t rows_end);
 
@@ -61,8 +65,8 @@ int lum__reject_writer_say_failure(struct lum__reject_writer *writer);
 int lum__reject_writer_finish(struct lum__reject_writer *writer, bool keep_all, int exit_code);
 
 /* After the finish. */
-uint64_t lum__reject_writer_kept(const struct lum__reject_writer *writer); /* rows in FILE */
-uint64_t lum__reject_writer_count(const struct lum__reject_writer *writer); /* rows refused */
+uint64_t lum__reject_writer_kept(const struct lum__reject_writer *writer); /* rows in FILE, of what was loaded before too */
+uint64_t lum__reject_writer_count(const struct lum__reject_writer *writer); /* rows refused by this run */
 const char *lum__reject_writer_path(const struct lum__reject_writer *writer, enum lum__reject_file file); /* NULL without FILE */
 void lum__reject_writer_close(struct lum__reject_writer *writer); /* NULL is fine */
 

@@ -280,6 +280,7 @@ static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t
     atomic_fetch_add_explicit(&source->rows_read, filled.count + filled.bad_count, memory_order_relaxed);
     if (filled.bad_count > 0) atomic_fetch_add_explicit(&source->rows_rejected, filled.bad_count, memory_order_relaxed);
     if (filled.status == LUM_OK) *row_count = filled.count;
+    lum__text_pieces_sum(&source->pieces, worker_index, worker->at, worker->rows_left);
     return filled.status;
 }
 
@@ -373,6 +374,8 @@ lum_status lum__csv_open(const struct lum__input_bytes *input, const struct lum_
     source->shown.source.name = named.name = source->name;
     LUM_TRY_OUT(lum__text_pieces_init(&source->pieces, &named, options->piece_bytes_max, lum__csv_scan,
                                       source->delimiter, "CSV"));
+    source->pieces.sums = options->sums;
+    source->shown.text = &source->pieces;
     LUM_TRY_OUT(lum__csv_read_header(source, options->no_header));
     if (!source->shown.is_empty)
         LUM_TRY_OUT(lum__mapping_resolve(options->mapping, &source->columns, source->name, &source->plan));

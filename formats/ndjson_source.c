@@ -91,6 +91,7 @@ static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t
     atomic_fetch_add_explicit(&source->rows_read, count + bad_count, memory_order_relaxed);
     if (bad_count > 0) atomic_fetch_add_explicit(&source->rows_rejected, bad_count, memory_order_relaxed);
     if (status == LUM_OK) *row_count = count;
+    lum__text_pieces_sum(&source->pieces, worker_index, worker->at, worker->rows_left);
     return status;
 }
 
@@ -301,6 +302,8 @@ lum_status lum__ndjson_open(const struct lum__input_bytes *input, const struct l
     LUM_TRY_OUT(lum__alloc(strlen(input->name) + 1, &memory));
     source->shown.source.name = named.name = source->name = strcpy(memory, input->name);
     LUM_TRY_OUT(lum__text_pieces_init(&source->pieces, &named, options->piece_bytes_max, lum__lines_scan, 0, "NDJSON"));
+    source->pieces.sums = options->sums;
+    source->shown.text = &source->pieces;
     LUM_TRY_OUT(lum__text_pieces_drop_byte_order_mark(&source->pieces));
     LUM_TRY_OUT(read_keys(source));
     if (!source->shown.is_empty) LUM_TRY_OUT(resolve(source, options));

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/memory.h"
 #include "formats/field_text.h"
 #include "formats/npy_convert.h"
@@ -48,6 +49,7 @@ struct npy_source {
     uint64_t reserved_offset; /* of a byte in the record that must be 0; UINT64_MAX: none */
     bool has_checksums;
     bool is_record; /* the records are LUMs as they lie in memory */
+    uint32_t front_sum; /* of the header */
     struct lum__record_pieces pieces;
     struct npy_columns *workers[LUM__SOURCE_WORKERS_MAX];
 };
@@ -337,6 +339,7 @@ static lum_status read_header(struct npy_source *source, const struct lum__input
     if (status == LUM_OK)
         status = lum__npy_parse(text, header_bytes, version, prefix_bytes + header_bytes, input->name, &source->header);
     if (status == LUM_OK) status = make_reject_header(source, version, text);
+    if (status == LUM_OK) source->front_sum = lum__crc32c(lum__crc32c(0, prefix, sizeof prefix), text + front, header_bytes - front);
     free(text);
     return status;
 }
@@ -479,6 +482,9 @@ lum_status lum__npy_open(const struct lum__input_bytes *input, const struct lum_
     find_shortcuts(source);
     lum__record_pieces_init(&source->pieces, &named, source->header.data_offset, (size_t)source->header.record_bytes,
                             source->header.row_count, options->rejects);
+    source->pieces.sums = options->sums;
+    source->pieces.front_sum = source->front_sum;
+    source->shown.records = &source->pieces;
     show_source(source);
     *out = &source->shown;
     return LUM_OK;

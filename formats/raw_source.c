@@ -129,6 +129,8 @@ lum_status lum__raw_open(const struct lum__input_bytes *input, const struct lum_
                                              .mapping_text = "",
                                              .is_empty = input->fd >= 0 && input->file_bytes == 0,
                                              .close = close_source};
+    source->pieces.sums = options->sums;
+    source->shown.records = &source->pieces;
     source->shown.source.context = source;
     source->shown.source.name = name;
     source->shown.source.row_count = row_count;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/memory.h"
 
 /* ------------------------------------------------------------------------------------------------------- reading */
@@ -130,6 +131,7 @@ static lum_status cut_piece(struct lum__record_pieces *pieces, struct lum__recor
     worker->row_next = pieces->rows_cut;
     worker->rows_left = rows;
     worker->used_bytes = 0;
+    worker->sum = 0;
     *out = (lum_piece){.first_row = pieces->rows_cut, .row_count = rows};
     pieces->rows_cut += rows;
     return LUM_OK;
@@ -182,6 +184,7 @@ lum_status lum__record_pieces_next(struct lum__record_pieces *pieces, uint32_t i
                                "the file became shorter while it was read");
         *bytes = own;
     }
+    if (pieces->sums) worker->sum = lum__crc32c(worker->sum, *bytes, byte_count);
     *count = rows_max;
     *first_row = worker->row_next;
     worker->row_next += rows_max;

@@ -24,6 +24,7 @@ struct lum__record_worker {
     size_t used_bytes;  /* of a stream's piece */
     uint64_t row_next;  /* number of the next record, from 0 */
     uint64_t rows_left; /* of the piece */
+    uint32_t sum;       /* CRC-32C of those before row_next, where pieces are summed */
 };
 
 struct lum__record_pieces {
@@ -33,6 +34,8 @@ struct lum__record_pieces {
     size_t record_bytes;
     uint64_t row_count; /* LUM_ROWS_UNKNOWN: as many as the stream has */
     const struct lum__reject_sink *rejects;
+    bool sums;          /* these two are set after init */
+    uint32_t front_sum; /* of what is before data_offset */
 
     /* lum__record_pieces_open() only, one thread at a time */
     uint64_t rows_cut;

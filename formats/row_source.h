@@ -35,8 +35,12 @@ struct lum__row_options {
     char delimiter;                         /* csv: 0 is a comma */
     const struct lum__reject_sink *rejects; /* NULL: a bad row ends the load */
     uint64_t rows_before;                   /* of earlier inputs of the load: id=@row goes on from there */
+    bool sums;                              /* workers sum the bytes that they parse: formats/input_sum.h */
     uint64_t piece_bytes_max;               /* text formats: 0 is 16 MiB; at least 64 KiB. Also the longest row */
 };
+
+struct lum__text_pieces;
+struct lum__record_pieces;
 
 /* An opened reader. */
 struct lum__row_source {
@@ -46,6 +50,8 @@ struct lum__row_source {
     bool is_empty;             /* the stream had no bytes at all (or a byte order mark only): worth a message */
     const uint8_t *reject_header; /* what a file of refused rows begins with, to load as this one does (a header row); lent */
     size_t reject_header_bytes;
+    struct lum__text_pieces *text; /* how it cuts its input: one of the two, for formats/input_sum.h */
+    struct lum__record_pieces *records;
     void (*close)(struct lum__row_source *source); /* not while a load uses it */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/memory.h"
 
 enum {
@@ -66,6 +67,7 @@ void lum__text_pieces_drop(struct lum__text_pieces *pieces, size_t byte_count, u
 {
     if (byte_count == 0) return;
     pieces->last_was_cr = pieces->rest[byte_count - 1] == '\r';
+    pieces->front_sum = lum__crc32c(pieces->front_sum, pieces->rest, byte_count);
     pieces->rest_bytes -= byte_count;
     memmove(pieces->rest, pieces->rest + byte_count, pieces->rest_bytes);
     pieces->offset += byte_count;
@@ -200,6 +202,8 @@ static lum_status cut_piece(struct lum__text_pieces *pieces, uint32_t worker, ui
     LUM_TRY(get_piece(pieces, worker, &piece));
     LUM_TRY(read_rows(pieces, piece, rows_max, &scanner, &bytes));
     if (scanner.rows == 0) {
+        pieces->tail_bytes += bytes; /* asked again, there is no more */
+        pieces->tail_sum = lum__crc32c(pieces->tail_sum, piece->buffer, bytes);
         free_buffer(pieces, worker);
         return LUM_END;
     }
@@ -209,6 +213,8 @@ static lum_status cut_piece(struct lum__text_pieces *pieces, uint32_t worker, ui
     piece->follows_cr = pieces->last_was_cr;
     piece->first_row = pieces->rows_cut;
     piece->row_count = scanner.rows;
+    piece->summed = piece->buffer;
+    piece->sum = 0;
 
     pieces->rows_cut += scanner.rows;
     pieces->offset += bytes;
@@ -245,6 +251,16 @@ lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worke
     out->row_count = cut->row_count;
     *piece = cut;
     return LUM_OK;
+}
+
+void lum__text_pieces_sum(struct lum__text_pieces *pieces, uint32_t worker, const uint8_t *at, uint64_t rows_left)
+{
+    struct lum__text_piece *piece = pieces->workers[worker];
+
+    if (!pieces->sums) return;
+    const uint8_t *end = rows_left > 0 ? at : piece->buffer + piece->bytes;
+    piece->sum = lum__crc32c(piece->sum, piece->summed, (size_t)(end - piece->summed));
+    piece->summed = end;
 }
 
 uint64_t lum__line_counter_go(struct lum__line_counter *counter, const uint8_t *at)

@@ -28,6 +28,8 @@ struct lum__text_piece {
     bool follows_cr; /* the byte before buffer[0] is a CR */
     uint64_t first_row, row_count;
     bool is_line_a_row; /* no row has several lines and none is empty: lines need not be counted */
+    const uint8_t *summed; /* up to there */
+    uint32_t sum;          /* CRC-32C of what is before it, where pieces are summed */
 };
 
 struct lum__text_pieces {
@@ -39,6 +41,7 @@ struct lum__text_pieces {
     lum__scan_rows scan;
     char delimiter;
     uint64_t piece_bytes_max;
+    bool sums; /* set after init */
 
     /* opening and lum__text_pieces_open() only, one thread at a time */
     uint8_t *rest; /* read, but behind the last piece */
@@ -48,6 +51,9 @@ struct lum__text_pieces {
     uint64_t offset;  /* of rest[0] in the stream */
     uint64_t line;    /* of rest[0] */
     uint64_t rows_cut;
+    uint32_t front_sum;  /* of what the opening dropped */
+    uint32_t tail_sum;   /* of what is behind the last row, once the stream is over */
+    uint64_t tail_bytes;
     struct lum__error failure;                                /* the stream's, for every later call */
     struct lum__text_piece *workers[LUM__SOURCE_WORKERS_MAX]; /* each entry: also its worker's */
 
@@ -74,6 +80,9 @@ lum_status lum__text_pieces_fail_not_text(const struct lum__text_pieces *pieces,
 /* A lum_source's open_piece(). Afterwards *piece is the worker's, until its next call. */
 lum_status lum__text_pieces_open(struct lum__text_pieces *pieces, uint32_t worker, uint64_t rows_max, lum_piece *out,
                                  const struct lum__text_piece **piece);
+
+/* Its worker has parsed the piece up to `at`, or to its end if it has no rows left: sums it, where that is asked for. */
+void lum__text_pieces_sum(struct lum__text_pieces *pieces, uint32_t worker, const uint8_t *at, uint64_t rows_left);
 
 /* Where bytes of a piece stand in the stream. Lines are counted from where the last call left off, where they have to
  * be: ask in the order of the piece. row: the number, from 0, of the row that the byte belongs to. */
