@@ -135,7 +135,7 @@ static int reopen_one(struct lum__reject_files *files, enum lum__reject_file fil
     int is_same = has_sum(files->fds[file], file == LUM__REJECT_ROWS ? point->header_bytes : 0, point->bytes[file], point->sums[file]);
     if (is_same < 0) return lum__message_system(errno, path, "cannot read the reject file %s", path);
     if (!is_same) return refuse_file(path, "is not as the interrupted load left it: it was changed");
-    files->bytes[file] = point->bytes[file];
+    files->bytes[file] = files->bytes_started[file] = point->bytes[file];
     files->sums[file] = point->sums[file];
     return 0;
 }
