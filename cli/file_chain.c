@@ -294,7 +294,8 @@ static void describe_source(struct lum__file_chain *chain)
 static lum_status pass_over(struct lum__file_chain *chain, struct chain_file *file, const struct lum__input_point *to, struct lum__chain_point *sum)
 {
     struct lum__input_part part;
-    lum_status status = file->is_opened ? LUM_OK : open_file(chain, file, 0);
+    uint64_t first_row = to ? chain->options.from->file_first_row : 0; /* id=@row goes on in it; what is passed by makes no rows */
+    lum_status status = file->is_opened ? LUM_OK : open_file(chain, file, first_row);
     if (status != LUM_OK) return status;
     lum__input_front(file->reader, &part);
     lum__chain_point_add(sum, &part, 0);

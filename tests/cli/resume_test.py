@@ -256,6 +256,21 @@ def test_several_files():
             remove("m.lum")
 
 
+def test_rows_are_numbered_on_in_later_files():
+    names = ["a.csv", "b.csv.gz", "c.csv"]
+    for broken_file in range(3):
+        for every in (EVERY, COUNT, 350):  # COUNT: a commit ends with the file
+            words = ["load", "n.lum", *names, "--map", "id=@row", "--map", "position_x=position_x", "--label", "l", "--commit-every", str(every)]
+            for i, name in enumerate(names):
+                write(name, csv_text(0, BAD_ROW if i == broken_file else -1))
+            first = lum(*words, "--json", *ONE, expect=6).json
+            write(names[broken_file], csv_text(0, -1))
+            check(lum(*words, "--resume", "--json").json["rows_skipped"] == first["rows_loaded"], first)
+            ids = lum("scan", "n.lum", "--columns", "id").out.split()[1:]
+            check(ids == [b"%d" % i for i in range(1, 3 * COUNT + 1)], words, broken_file, "numbers of rows")
+            remove("n.lum")
+
+
 # -------------------------------------------------------------------------------------------------- what is not the same
 
 def interrupted(store, reject=None, **more):
