@@ -394,6 +394,8 @@ static lum_status run_worker(struct loader *loader, struct lum__producer *produc
         pthread_mutex_lock(&loader->claim);
         lum_status status = claim_piece(loader, producer->worker, &claimed);
         bool is_over = loader->source_is_over;
+        /* Before anybody else asks a source that has failed, is told that it is over, and closes and commits a transaction that lacks rows. */
+        if (status != LUM_OK && status != LUM_END) fail(loader, status);
         pthread_mutex_unlock(&loader->claim);
         if (status == LUM_END) {
             LUM_TRY(lum__producer_reap(producer, true)); /* others may wait for our chunks */
@@ -401,7 +403,6 @@ static lum_status run_worker(struct loader *loader, struct lum__producer *produc
             make_room(loader);
             continue;
         }
-        if (status != LUM_OK) finish_earlier(loader, producer, status);
         LUM_TRY(status);
         uint64_t rows = 0;
         status = lum__producer_run_piece(producer, claimed.transaction, claimed.transaction_id, claimed.piece_index, &claimed.piece,
