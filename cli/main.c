@@ -87,13 +87,11 @@ static void print_help(const struct lum__command *command)
     lum__options_print_help(stdout, command);
 }
 
-static int run_command(const struct lum__command *command, int word_count, char **words, bool json)
+/* as_given: the words again, because parsing moves them. */
+static int run_parsed(const struct lum__command *command, int word_count, char **words, const char **as_given, bool json)
 {
     struct lum__arguments arguments;
     lum__arguments_init(&arguments);
-    static const char **as_given; /* parsing moves the words */
-    as_given = malloc(((size_t)word_count + 1) * sizeof *as_given);
-    if (as_given) memcpy(as_given, words, (size_t)word_count * sizeof *as_given);
     arguments.words = as_given;
     arguments.word_count = as_given ? word_count : 0;
     int exit_code = lum__options_parse(command, word_count, (const char **)words, &arguments);
@@ -114,6 +112,15 @@ static int run_command(const struct lum__command *command, int word_count, char 
     lum__progress_setup(arguments.progress, arguments.quiet);
     lum__signals_name_command(command->name);
     return command->run(&arguments);
+}
+
+static int run_command(const struct lum__command *command, int word_count, char **words, bool json)
+{
+    const char **as_given = malloc(((size_t)word_count + 1) * sizeof *as_given);
+    if (as_given) memcpy(as_given, words, (size_t)word_count * sizeof *as_given);
+    int exit_code = run_parsed(command, word_count, words, as_given, json);
+    free(as_given);
+    return exit_code;
 }
 
 static int run_words(int argument_count, char **words)
