@@ -110,12 +110,15 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
     return status;
 }
 
+/* Rows that the next chunk's directory has room for, as a load of rows_left rows gives it. */
+static uint32_t row_room(size_t rows_left, uint32_t chunk_lums) { return rows_left > 0 && rows_left < chunk_lums ? (uint32_t)rows_left : chunk_lums; }
+
 /* Rows into chunks that nobody will write; *bytes: what they would take. */
 static lum_status encode_rows(const lum_t *rows, size_t row_count, uint32_t chunk_lums, uint8_t *buffer, struct lum__page_scratch *scratch,
                               uint64_t *bytes)
 {
     struct lum__chunk_builder builder;
-    lum__chunk_begin(&builder, buffer, chunk_lums, scratch);
+    lum__chunk_begin(&builder, buffer, row_room(row_count, chunk_lums), scratch);
     for (size_t row = 0; row < row_count;) {
         struct lum__page_summary summary = {0};
         size_t page_rows = row_count - row < LUM__PAGE_ROWS_MAX ? row_count - row : LUM__PAGE_ROWS_MAX;
@@ -128,7 +131,7 @@ static lum_status encode_rows(const lum_t *rows, size_t row_count, uint32_t chun
         row += page_rows;
         if (row < row_count && builder.row_count < chunk_lums) continue;
         *bytes += lum__chunk_sealed_bytes(&builder);
-        lum__chunk_begin(&builder, buffer, chunk_lums, scratch);
+        lum__chunk_begin(&builder, buffer, row_room(row_count - row, chunk_lums), scratch);
     }
     return LUM_OK;
 }
