@@ -20,6 +20,7 @@ lum_status lum_source_fail(const char *file, uint64_t line, uint64_t offset, con
 }
 
 #define MIB (1024 * 1024)
+#define GATHERING_BYTES ((size_t)2 << 20)
 
 /* In the largest unit that tells it to a hundredth or so; exact where it is a whole number of them. */
 static void write_bytes(uint64_t bytes, char out[24])
@@ -33,7 +34,6 @@ static void write_bytes(uint64_t bytes, char out[24])
     }
     (void)snprintf(out, 24, "%llu %s", (unsigned long long)whole, units[unit]);
 }
-#define GATHERING_BYTES ((size_t)2 << 20)
 
 /* Five eighths of the memory are chunk buffers; the rest is rows, columns, the log's batch, the catalogue and the program. Four buffers a
  * producer are the most that help: one being filled, three on their way to the disk. */
@@ -110,15 +110,12 @@ lum_status lum_load(lum_store *store, const lum_source *source, const lum_load_o
     return status;
 }
 
-/* Rows that the next chunk's directory has room for, as a load of rows_left rows gives it. */
-static uint32_t row_room(size_t rows_left, uint32_t chunk_lums) { return rows_left > 0 && rows_left < chunk_lums ? (uint32_t)rows_left : chunk_lums; }
-
 /* Rows into chunks that nobody will write; *bytes: what they would take. */
 static lum_status encode_rows(const lum_t *rows, size_t row_count, uint32_t chunk_lums, uint8_t *buffer, struct lum__page_scratch *scratch,
                               uint64_t *bytes)
 {
     struct lum__chunk_builder builder;
-    lum__chunk_begin(&builder, buffer, row_room(row_count, chunk_lums), scratch);
+    lum__chunk_begin(&builder, buffer, lum__chunk_row_room(row_count, chunk_lums), scratch);
     for (size_t row = 0; row < row_count;) {
         struct lum__page_summary summary = {0};
         size_t page_rows = row_count - row < LUM__PAGE_ROWS_MAX ? row_count - row : LUM__PAGE_ROWS_MAX;
@@ -131,7 +128,7 @@ static lum_status encode_rows(const lum_t *rows, size_t row_count, uint32_t chun
         row += page_rows;
         if (row < row_count && builder.row_count < chunk_lums) continue;
         *bytes += lum__chunk_sealed_bytes(&builder);
-        lum__chunk_begin(&builder, buffer, row_room(row_count - row, chunk_lums), scratch);
+        lum__chunk_begin(&builder, buffer, lum__chunk_row_room(row_count - row, chunk_lums), scratch);
     }
     return LUM_OK;
 }

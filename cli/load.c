@@ -355,7 +355,8 @@ static int open_rejects(struct load *load, const struct lum__input_files *files)
     struct lum__reject_options options = {.max = arguments->max_errors,
                                           .store = arguments->positional[0],
                                           .inputs = files->paths,
-                                          .input_count = files->count};
+                                          .input_count = files->count,
+                                          .counts_points = arguments->label != NULL};
     if (!reads_on(arguments, &options.path)) return 0;
     if (arguments->resume) options.go_on = &load->label.before.rejects; /* no rows where nothing is committed */
     options.refused_before = load->label.before.point.rows_refused;

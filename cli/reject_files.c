@@ -229,7 +229,7 @@ static bool append(struct lum__reject_files *files, enum lum__reject_file file, 
 
 static void sum(struct lum__reject_files *files, enum lum__reject_file file, const void *bytes, size_t byte_count)
 {
-    files->sums[file] = lum__input_sum(files->sums[file], bytes, byte_count);
+    if (files->counts_points) files->sums[file] = lum__input_sum(files->sums[file], bytes, byte_count);
 }
 
 bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes, size_t byte_count)
@@ -286,6 +286,8 @@ static int sync_folder(const char *path)
 int lum__reject_files_sync(struct lum__reject_files *files, const char **path, const char **doing)
 {
     *doing = "make refused rows durable in";
+    for (int file = 0; file < LUM__REJECT_FILES; file++) /* both on their way before one is waited for */
+        (void)sync_file_range(files->fds[file], 0, 0, SYNC_FILE_RANGE_WRITE);
     for (int file = 0; file < LUM__REJECT_FILES; file++) {
         *path = files->paths[file];
         if (fsync(files->fds[file]) != 0) return errno;

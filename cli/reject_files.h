@@ -31,7 +31,8 @@ struct lum__reject_files {
     size_t shape_offset; /* of the row count in an npy header; 0: none */
     uint64_t bytes[LUM__REJECT_FILES];
     uint64_t bytes_started[LUM__REJECT_FILES]; /* of these: on their way to the disk */
-    uint32_t sums[LUM__REJECT_FILES]; /* see struct lum__reject_point; of what was appended */
+    bool counts_points;
+    uint32_t sums[LUM__REJECT_FILES]; /* where points are counted: see struct lum__reject_point; of what was appended */
     uint64_t record_bytes; /* of formats without lines: every row has as many */
     /* the first failure, to be said once the load is over */
     int failed_errno;

@@ -489,6 +489,7 @@ int lum__reject_writer_open(const struct lum__reject_options *options, struct lu
         exit_code = lum__reject_files_go_on(&writer->files, options->path, options->store, options->inputs, options->input_count, point);
     else if (options->path)
         exit_code = lum__reject_files_open(&writer->files, options->path, options->store, options->inputs, options->input_count);
+    writer->files.counts_points = options->counts_points;
     if (point && point->rows > 0) {
         writer->committed.refused_count = point->rows;
         memcpy(writer->committed.bytes, point->bytes, sizeof point->bytes);

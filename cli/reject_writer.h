@@ -31,6 +31,7 @@ struct lum__reject_options {
     size_t input_count;
     const struct lum__reject_point *go_on; /* behind which the load goes on; NULL: from the beginning */
     uint64_t refused_before;               /* rows refused in front of it; counted against max */
+    bool counts_points;                    /* lum__reject_writer_point() will be asked */
 };
 
 /* Returns 0, or the exit code of what is wrong with the path, which was said. Strings are lent until the close. */

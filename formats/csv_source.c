@@ -41,7 +41,21 @@ static bool takes_default(const struct lum__csv_source *source, const struct lum
            memcmp(field->text, source->null_text, field->length) == 0;
 }
 
-/* The row at the cursor; false if it is bad, and why. The cursor is then somewhere in it. */
+/* A row with more or fewer fields than there should be: told before what is wrong with one of them, which may stand in another's
+ * column. To the row's end; where quotes are wrong too, nobody can count. */
+static void count_fields(const struct lum__csv_source *source, struct lum__csv_cursor *cursor, const uint8_t *row_begin, uint32_t column,
+                         struct lum__csv_field *field, struct lum__row_fault *fault)
+{
+    bool can_count = field->error == LUM__CSV_OK;
+
+    for (++column; !field->row_ended; ++column) {
+        lum__csv_next_field(cursor, field);
+        can_count = can_count && field->error == LUM__CSV_OK;
+    }
+    if (can_count && column != source->columns.count) lum__csv_fault_count(source, row_begin, column, fault);
+}
+
+/* The row at the cursor; false if it is bad, and why. The cursor is then behind it. */
 static bool parse_row(const struct lum__csv_source *source, struct lum__csv_cursor *cursor, uint64_t row_number,
                       lum_t *row, struct lum__csv_field *field, struct lum__row_fault *fault)
 {
@@ -54,13 +68,18 @@ static bool parse_row(const struct lum__csv_source *source, struct lum__csv_curs
     if (source->plan.id_is_row_number) row->id = row_number;
     do {
         lum__csv_next_field(cursor, field);
-        if (field->error != LUM__CSV_OK) return lum__csv_fault_quotes(source, field, column, fault), false;
+        if (field->error != LUM__CSV_OK) {
+            lum__csv_fault_quotes(source, field, column, fault);
+            count_fields(source, cursor, row_begin, column, field, fault);
+            return false;
+        }
         for (; rule < rules_end && rule->column == column; ++rule) {
             if (takes_default(source, rule, field)) continue;
             enum lum__number_error error =
                 lum__field_parse(rule, (const char *)field->text, field->length, source->round, row, &offence);
             if (error == LUM__NUMBER_OK) continue;
             lum__csv_fault_field(source, rule, field, error, offence, fault);
+            count_fields(source, cursor, row_begin, column, field, fault);
             return false;
         }
         ++column;
@@ -118,7 +137,6 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     if (parse_row(source, &cursor, source->plan.rows_before + worker->next_row + 1, &filled->rows[filled->count], &field, &fault)) {
         filled->count++;
     } else {
-        while (!field.row_ended) lum__csv_next_field(&cursor, &field);
         filled->bad_count++;
         filled->status = refuse_row(source, worker_index, row_begin, cursor.at, &fault);
     }
@@ -144,7 +162,11 @@ static bool find_fault(const struct lum__csv_source *source, const struct indexe
     size_t offence;
     lum_t parsed;
 
-    for (; rule < rules_end && rule->column < row->field_count; ++rule) {
+    if (row->field_count != source->columns.count) {
+        lum__csv_fault_count(source, row->begin, row->field_count, fault);
+        return true;
+    }
+    for (; rule < rules_end; ++rule) {
         struct lum__csv_field field = {.text = rule->column == 0 ? row->begin : row->text + row->ends[rule->column - 1] + 1};
         field.length = (size_t)(row->text + row->ends[rule->column] - field.text);
         if (takes_default(source, rule, &field)) continue;
@@ -154,9 +176,7 @@ static bool find_fault(const struct lum__csv_source *source, const struct indexe
         lum__csv_fault_field(source, rule, &field, error, offence, fault);
         return true;
     }
-    if (row->field_count == source->columns.count) return false;
-    lum__csv_fault_count(source, row->begin, row->field_count, fault);
-    return true;
+    return false;
 }
 
 /* The row at worker->at, of the index: refused the short way where that is enough. */
@@ -184,15 +204,16 @@ static void take_indexed_row(struct lum__csv_source *source, uint32_t worker_ind
 /* The first row from `row` on that the kernel marked; row_count if there is none. */
 static uint32_t next_bad_row(const struct lum__csv_index *index, uint32_t row, uint32_t row_count)
 {
-    while (row < row_count && row % 8 != 0 && index->bad[row] == 0) ++row;
-    if (row % 8 != 0 || row >= row_count) return row;
-    for (; row < row_count; row += 8) {
-        uint64_t eight = lum__get_u64(index->bad + row);
-        if (eight == 0) continue;
-        row += (uint32_t)__builtin_ctzll(eight) / 8;
-        break;
+    uint32_t at = row & ~7u;
+    uint64_t eight = lum__get_u64(index->bad + at) & ~(uint64_t)0 << 8 * (row % 8);
+
+    while (eight == 0) {
+        at += 8;
+        if (at >= row_count) return row_count;
+        eight = lum__get_u64(index->bad + at);
     }
-    return row < row_count ? row : row_count;
+    at += (uint32_t)__builtin_ctzll(eight) / 8;
+    return at < row_count ? at : row_count;
 }
 
 /* Rows that the kernel parsed, some of them not to its satisfaction. positions: of the first row. */

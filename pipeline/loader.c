@@ -287,13 +287,14 @@ struct claimed {
     lum_piece piece;
 };
 
-/* With claim held: the source is over. A transaction that got no piece is not committed, unless it is the load's only one, or the load has a label: then
- * it is what says that the input was loaded to its end. Its push waits until claim is free: before_commit() takes its time. */
+/* With claim held: the source is over. A transaction that got no piece is not committed, unless it is the load's only one, or before_commit() keeps a note
+ * with a label: then it is what says that the input was loaded to its end. Its push waits until claim is free: before_commit() takes its time. */
 static void close_last(struct loader *loader, struct lum__load_transaction *transaction)
 {
     loader->source_is_over = true;
     pthread_mutex_lock(&loader->mutex);
-    bool is_wanted = transaction->piece_count > 0 || loader->last == 0 || (loader->options->label != NULL && loader->options->label[0] != 0);
+    bool is_noted = loader->options->before_commit != NULL && loader->options->label != NULL && loader->options->label[0] != 0;
+    bool is_wanted = transaction->piece_count > 0 || loader->last == 0 || is_noted;
     if (is_wanted) transaction->is_closed = true;
     else loader->last--;
     loader->has_ended = true;

@@ -274,7 +274,7 @@ static uint32_t row_room(const struct lum__producer *producer, uint64_t rows_lef
 {
     uint32_t chunk_lums = producer->context->chunk_lums;
     if (producer->source->fill_columns != NULL && rows_left < chunk_lums) rows_left *= COLUMN_PARTS;
-    return rows_left > 0 && rows_left < chunk_lums ? (uint32_t)rows_left : chunk_lums;
+    return lum__chunk_row_room(rows_left, chunk_lums);
 }
 
 lum_status lum__producer_run_piece(struct lum__producer *producer, struct lum__load_transaction *transaction, uint64_t transaction_id,

@@ -89,6 +89,11 @@ struct lum__chunk_builder {
     uint32_t lum_digest;
     struct lum__range range;
 };
+/* row_count_max of a load's next chunk: its directory has no more room than the rows that are left (0: not known) need. */
+static inline uint32_t lum__chunk_row_room(uint64_t rows_left, uint32_t chunk_lums)
+{
+    return rows_left > 0 && rows_left < chunk_lums ? (uint32_t)rows_left : chunk_lums;
+}
 void lum__chunk_begin(struct lum__chunk_builder *builder, uint8_t *buffer, uint32_t row_count_max,
                       struct lum__page_scratch *scratch);
 /* Appends one page (1..4096 rows; at most page_capacity pages, so a chunk is only filled up by full pages). A bad row:

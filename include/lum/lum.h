@@ -342,8 +342,8 @@ typedef struct lum_load_options {
     uint32_t struct_version;
     uint64_t commit_every;     /* rows of a transaction, refused ones counted; 0: the whole load is one */
     /* Stored with every commit of the load and never forgotten; NULL for none; at most 255 bytes. A label is committed once: LUM_ERR_LABEL if it is in the
-     * store already (unless label_after says which load this one goes on with), or if another load or transaction commits it meanwhile. A load with a label
-     * and commit_every ends with a transaction that may have no rows: the one whose note says is_last. */
+     * store already (unless label_after says which load this one goes on with), or if another load or transaction commits it meanwhile. A load with a label,
+     * commit_every and before_commit ends with a transaction that may have no rows: the one whose note says is_last. */
     const char *label;
     /* After each durable commit, in commit order, from one thread at a time; the next is not reported before it returns. */
     void (*on_commit)(void *context, const lum_load_event *event);

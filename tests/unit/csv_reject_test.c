@@ -44,6 +44,8 @@ static const struct {
     {"%s,%llu,\"@x\n\",2", "syntax", 3},
     {"@%s,%llu,5", "fields", 0},
     {"@%s,%llu,5,6,7", "fields", 0},
+    {"@%s,q%llu,5", "fields", 0}, /* before what is wrong with a field: it may be another column's */
+    {"@%s,%llu,x,,7", "fields", 0},
     {"\"@a\"b,%llu,2,3", "quote", 1},
     {"\"@a\n\"\"b\"c\",\"d\"\"\n\",2,3", "quote", 1},
     {"%s,\"@1\n2\"x\",\"y\nz\",3", "quote", 2},
