@@ -143,6 +143,9 @@ static void write_event(void *context, const char *path, uint64_t rows)
     fputc('\n', load->events);
 }
 
+/* Rows of the input in front of where this load began. */
+static uint64_t rows_before(const struct load *load) { return load->label.plan == LUM__LABEL_NEW ? 0 : load->label.before.point.rows; }
+
 static lum_status before_commit(void *context, uint64_t rows_end, lum_commit_note *note)
 {
     struct load *load = context;
@@ -153,6 +156,12 @@ static lum_status before_commit(void *context, uint64_t rows_end, lum_commit_not
     if (status != LUM_OK || !load->arguments->label) return status;
     struct lum__resume *resume = &load->label.now;
     lum__file_chain_point(load->chain, rows_end, &resume->point);
+    if (resume->point.rows != rows_before(load) + rows_end) { /* whoever went on behind it would lose rows, or load some twice */
+        lum__message_refuse(LUM__EXIT_IO, "ERR_ACCOUNTING", NULL, "this is a bug in lum; the transaction is not committed",
+                            "a commit of the first %" PRIu64 " rows has a resume point behind %" PRIu64, rows_before(load) + rows_end,
+                            resume->point.rows);
+        return LUM_ERR_CANCELLED;
+    }
     resume->is_complete = resume->point.file == resume->file_count;
     if (has_files) lum__reject_writer_point(load->rejects, rows_end, &resume->rejects);
     note->resume_bytes = lum__resume_encode(resume, load->note);
@@ -250,9 +259,6 @@ static int tell_failure(struct load *load, lum_status status, const lum_load_rep
                                "interrupted: %s rows are committed, %s were rolled back",
                                lum__human_count(report->rows_loaded), lum__human_count(report->rows_rolled_back));
 }
-
-/* Rows of the input in front of where this load began. */
-static uint64_t rows_before(const struct load *load) { return load->label.plan == LUM__LABEL_NEW ? 0 : load->label.before.point.rows; }
 
 static int load_rows(struct load *load, lum_store *store, lum_load_report *report)
 {
