@@ -145,60 +145,37 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     worker->rows_left--;
 }
 
-/* A row without quotes whose fields the index knows. */
-struct indexed_row {
-    const uint8_t *text; /* the index's */
-    const uint8_t *begin;
-    const uint32_t *ends; /* of its fields */
-    uint32_t field_count;
-};
-
-/* What is wrong with it; false: nothing that this can see. Rules before the first one have parsed. */
-static bool find_fault(const struct lum__csv_source *source, const struct indexed_row *row, uint32_t first_rule,
-                       struct lum__row_fault *fault)
-{
-    const struct lum__mapping_rule *rule = source->plan.rules + first_rule;
-    const struct lum__mapping_rule *rules_end = source->plan.rules + source->plan.rule_count;
-    size_t offence;
-    lum_t parsed;
-
-    if (row->field_count != source->columns.count) {
-        lum__csv_fault_count(source, row->begin, row->field_count, fault);
-        return true;
-    }
-    for (; rule < rules_end; ++rule) {
-        struct lum__csv_field field = {.text = rule->column == 0 ? row->begin : row->text + row->ends[rule->column - 1] + 1};
-        field.length = (size_t)(row->text + row->ends[rule->column] - field.text);
-        if (takes_default(source, rule, &field)) continue;
-        enum lum__number_error error =
-            lum__field_parse(rule, (const char *)field.text, field.length, source->round, &parsed, &offence);
-        if (error == LUM__NUMBER_OK) continue;
-        lum__csv_fault_field(source, rule, &field, error, offence, fault);
-        return true;
-    }
-    return false;
-}
-
-/* The row at worker->at, of the index: refused the short way where that is enough. */
-static void take_indexed_row(struct lum__csv_source *source, uint32_t worker_index, const uint32_t *ends,
-                             uint32_t field_count, uint32_t first_rule, struct filled *filled)
+/* The row at worker->at, of the index and without quotes. */
+static void refuse_indexed_row(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_end,
+                               const struct lum__row_fault *fault, struct filled *filled)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
-    const struct indexed_row row = {
-        .text = worker->index.text, .begin = worker->at, .ends = ends, .field_count = field_count};
-    struct lum__row_fault fault;
 
-    if (worker->index.has_quotes || !find_fault(source, &row, first_rule, &fault)) {
-        take_row(source, worker_index, filled);
-        return;
-    }
-    const uint8_t *row_end = row.text + ends[field_count - 1];
     if (row_end < worker->end) ++row_end; /* the line end, or its first byte */
     filled->bad_count++;
-    filled->status = refuse_row(source, worker_index, row.begin, row_end, &fault);
+    filled->status = refuse_row(source, worker_index, worker->at, row_end, fault);
     worker->at = row_end;
     worker->next_row++;
     worker->rows_left--;
+}
+
+/* The row at worker->at, which the kernel marked. */
+static void take_marked_row(struct lum__csv_source *source, uint32_t worker_index, uint32_t row, const uint32_t *ends,
+                            struct filled *filled)
+{
+    const struct lum__csv_worker *worker = source->workers[worker_index];
+    const struct lum__csv_index *index = &worker->index;
+    struct lum__row_fault fault;
+
+    if (index->has_quotes || index->bad[row] == LUM__CSV_BAD_CHECKSUM) {
+        take_row(source, worker_index, filled);
+        return;
+    }
+    const struct lum__mapping_rule *rule = &source->plan.rules[index->bad[row] - 1];
+    struct lum__csv_field field = {.text = rule->column == 0 ? worker->at : index->text + ends[rule->column - 1] + 1};
+    field.length = (size_t)(index->text + ends[rule->column] - field.text);
+    lum__csv_fault_field(source, rule, &field, index->offences[row].error, index->offences[row].at, &fault);
+    refuse_indexed_row(source, worker_index, index->text + ends[source->fast.field_count - 1], &fault, filled);
 }
 
 /* The first row from `row` on that the kernel marked; row_count if there is none. */
@@ -233,11 +210,8 @@ static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, u
         worker->rows_left -= good;
         row = next_bad;
         if (row == row_count) break;
-        uint8_t mark = index->bad[row];
         worker->at = index->text + (uint32_t)(index->before[row] + 1);
-        take_indexed_row(source, worker_index, positions + (size_t)row * source->fast.field_count,
-                         source->fast.field_count, mark == LUM__CSV_BAD_CHECKSUM ? source->plan.rule_count : mark - 1u,
-                         filled);
+        take_marked_row(source, worker_index, row, positions + (size_t)row * source->fast.field_count, filled);
     }
 }
 
@@ -246,12 +220,17 @@ static void take_odd_row(struct lum__csv_source *source, uint32_t worker_index, 
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
     struct lum__csv_index *index = &worker->index;
-    const uint32_t *ends = index->positions + index->position_at;
-    const uint32_t before = index->position_at;
+    const uint32_t first = index->position_at;
+    struct lum__row_fault fault;
 
     worker->at = index->text + index->row_begin;
     lum__csv_index_skip_row(index);
-    take_indexed_row(source, worker_index, ends, index->position_at - before, 0, filled);
+    if (index->has_quotes) {
+        take_row(source, worker_index, filled);
+        return;
+    }
+    lum__csv_fault_count(source, worker->at, index->position_at - first, &fault);
+    refuse_indexed_row(source, worker_index, index->text + index->positions[index->position_at - 1], &fault, filled);
 }
 
 /* The next rows: as many as the kernel can do at once, or one the slow way. */

@@ -5,7 +5,7 @@
  * 64 bytes at a time; csv_parse() goes through the rows it can be sure of (as many fields as the header has) column by
  * column, so that each loop knows what it parses. What it cannot be sure of stays out of the index, or is marked bad;
  * with quotes the slow way (formats/csv_cursor.h) looks at those rows again and is the one truth about what is wrong
- * with them; without, the index knows their fields and only the faulty one is looked at again. */
+ * with them; without, the index knows their fields and the kernel which one is wrong, and why. */
 #ifndef LUM_FORMATS_TEXT_KERNEL_H
 #define LUM_FORMATS_TEXT_KERNEL_H
 
@@ -49,6 +49,12 @@ struct lum__csv_plan {
 enum { LUM__CSV_INDEX_POSITIONS = 4096, LUM__CSV_INDEX_ROWS = 256, LUM__CSV_INDEX_BLOCK = 64 };
 enum { LUM__CSV_BAD_CHECKSUM = 0xff }; /* more than there are columns */
 
+/* Why the first field that did not parse did not, in a row that is marked bad. */
+struct lum__csv_offence {
+    enum lum__number_error error;
+    uint32_t at; /* the byte of the field that gave offence */
+};
+
 /* Where the fields of the next rows end. Whole rows only; positions count from `text`. */
 struct lum__csv_index {
     const uint8_t *text, *end;
@@ -59,6 +65,7 @@ struct lum__csv_index {
     uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK + 16];
     uint32_t before[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of the parsed rows: their first byte - 1 */
     uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows, see csv_parse(). Eights are whole */
+    struct lum__csv_offence offences[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of those that have a column in `bad` */
     uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 16]; /* the kernel writes in steps */
 };
 
