@@ -101,7 +101,7 @@ lum_status take_reject(void *context, uint32_t, const lum__rejected_row *row)
     auto *out = static_cast<std::string *>(context);
     if (out->size() > 1 << 20) out->clear();
     out->append(reinterpret_cast<const char *>(row->bytes), row->byte_count);
-    out->append(row->reason);
+    out->append(row->quoted_reason, row->quoted_reason_length);
     return LUM_OK;
 }
 

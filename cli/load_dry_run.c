@@ -51,11 +51,12 @@ static lum_status on_bad_row(void *context, uint32_t worker, const struct lum__r
 {
     struct dry_run *run = context;
     struct sample *sample = run->sample;
+    char reason[LUM__REASON_BYTES_MAX];
     (void)worker;
     if (sample->bad_count++ > 0) return LUM_OK;
     sample->first_bad.line = row->line;
     sample->first_bad.offset = row->offset;
-    snprintf(sample->first_bad.message, sizeof sample->first_bad.message, "%s", row->reason);
+    snprintf(sample->first_bad.message, sizeof sample->first_bad.message, "%s", lum__reject_reason(row, reason));
     return LUM_OK;
 }
 

@@ -343,21 +343,21 @@ static void keep_first_reason(struct lum__reject_writer *writer, const char *nam
     if (source_row >= atomic_load_explicit(&writer->first_reason_row, memory_order_relaxed)) return;
     pthread_mutex_lock(&writer->mutex);
     if (source_row < atomic_load_explicit(&writer->first_reason_row, memory_order_relaxed)) {
-        char place[32] = "";
+        char place[32] = "", reason[LUM__REASON_BYTES_MAX];
         if (row->line > 0)
             snprintf(place, sizeof place, ":%" PRIu64, row->line);
         else
             snprintf(place, sizeof place, " row %" PRIu64, row->row);
         atomic_store_explicit(&writer->first_reason_row, source_row, memory_order_relaxed);
-        snprintf(writer->first_reason, sizeof writer->first_reason, "%.200s%s: %.250s", name, place, row->reason);
+        snprintf(writer->first_reason, sizeof writer->first_reason, "%.200s%s: %.250s", name, place, lum__reject_reason(row, reason));
     }
     pthread_mutex_unlock(&writer->mutex);
 }
 
 static lum_status refuse_more(const struct lum__reject_writer *writer, const char *name, const struct lum__rejected_row *row)
 {
-    char message[480];
-    snprintf(message, sizeof message, "%.300s; with this row more than --max-errors %" PRIu64 " are refused", row->reason, writer->options.max);
+    char message[480], reason[LUM__REASON_BYTES_MAX];
+    snprintf(message, sizeof message, "%.300s; with this row more than --max-errors %" PRIu64 " are refused", lum__reject_reason(row, reason), writer->options.max);
     return lum_source_fail(name, row->line, row->offset, message);
 }
 

@@ -14,9 +14,9 @@ static void begin_column(const struct lum__csv_source *source, const char *code,
     lum__fault_add(out, "column ");
     lum__fault_add_number(out, column + 1);
     if (!source->columns.has_names || column >= source->columns.count) return;
-    lum__fault_add(out, " \"");
-    lum__fault_add_bytes(out, source->names[column], source->lengths[column] < 80 ? source->lengths[column] : 80);
-    lum__fault_add(out, "\"");
+    lum__fault_add(out, " \"\"");
+    lum__fault_add_text(out, source->names[column], source->lengths[column] < 80 ? source->lengths[column] : 80);
+    lum__fault_add(out, "\"\"");
 }
 
 void lum__csv_fault_field(const struct lum__csv_source *source, const struct lum__mapping_rule *rule,
@@ -39,8 +39,9 @@ void lum__csv_name_rules(struct lum__csv_source *source)
         begin_column(source, "", NULL, source->plan.rules[i].column, &fault);
         lum__fault_add(&fault, ", ");
         lum__fault_add_field_name(&fault, source->plan.rules[i].field);
-        text->length = fault.reason_length < sizeof text->bytes ? fault.reason_length : sizeof text->bytes;
-        memcpy(text->bytes, fault.reason, text->length);
+        LUM_ASSERT(fault.quoted_length <= sizeof text->bytes);
+        text->length = fault.quoted_length;
+        memcpy(text->bytes, fault.quoted, text->length);
     }
 }
 

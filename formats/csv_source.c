@@ -108,8 +108,8 @@ static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_ind
                                                .column = fault->column,
                                                .column_name = fault->column_name,
                                                .code = fault->code,
-                                               .reason = fault->reason,
-                                               .reason_length = fault->reason_length,
+                                               .quoted_reason = fault->quoted,
+                                               .quoted_reason_length = fault->quoted_length,
                                                .bytes = row_begin,
                                                .byte_count = (size_t)(row_end - row_begin)};
     return source->rejects->row(source->rejects->context, worker_index, &rejected);

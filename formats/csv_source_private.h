@@ -25,7 +25,7 @@ struct lum__csv_worker {
 /* How a sentence on a rule's column begins: `column 4 "longitude", for position_x: `. */
 struct lum__csv_rule_text {
     size_t length;
-    char bytes[160]; /* a name takes up to 80 */
+    char bytes[256]; /* quotes twice; a name has up to 80 bytes */
 };
 
 struct lum__csv_source {

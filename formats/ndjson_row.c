@@ -127,9 +127,9 @@ static void begin_key(const struct lum__ndjson_source *source, uint32_t column, 
                       struct lum__row_fault *fault)
 {
     lum__fault_begin(fault, "", at, 0, source->names[column]);
-    lum__fault_add(fault, "key \"");
-    lum__fault_add_bytes(fault, source->names[column], source->lengths[column] < 80 ? source->lengths[column] : 80);
-    lum__fault_add(fault, "\"");
+    lum__fault_add(fault, "key \"\"");
+    lum__fault_add_text(fault, source->names[column], source->lengths[column] < 80 ? source->lengths[column] : 80);
+    lum__fault_add(fault, "\"\"");
 }
 
 static bool take_value(const struct lum__ndjson_source *source, uint32_t column, const struct lum__json_value *value,
@@ -244,9 +244,9 @@ static bool parse_any(const struct lum__ndjson_source *source, struct lum__ndjso
     if (!lum__ndjson_walk(&worker->reader, begin, end, is_odd, take_any_pair, &work, fault)) return false;
     if (source->id_column != LUM__NDJSON_NO_COLUMN && !has_column(worker, source->id_column)) {
         lum__fault_begin(fault, "empty", begin, 0, source->names[source->id_column]);
-        lum__fault_add(fault, "the row has no \"");
-        lum__fault_add(fault, source->names[source->id_column]);
-        lum__fault_add(fault, "\", for id");
+        lum__fault_add(fault, "the row has no \"\"");
+        lum__fault_add_text(fault, source->names[source->id_column], source->lengths[source->id_column]);
+        lum__fault_add(fault, "\"\", for id");
         fault->remedy = "every row needs an id: correct the row, or number rows with --map id=@row";
         return false;
     }

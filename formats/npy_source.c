@@ -73,9 +73,9 @@ static void fault_value(const struct lum__npy_rule *rule, const uint8_t *record,
     lum__fault_begin(out, "", record + rule->column.offset, rule->rule.column + 1, rule->column.name);
     lum__fault_add(out, "column ");
     lum__fault_add_number(out, rule->rule.column + 1);
-    lum__fault_add(out, " \"");
-    lum__fault_add_bytes(out, rule->column.name, rule->column.name_length < 80 ? rule->column.name_length : 80);
-    lum__fault_add(out, "\", ");
+    lum__fault_add(out, " \"\"");
+    lum__fault_add_text(out, rule->column.name, rule->column.name_length < 80 ? rule->column.name_length : 80);
+    lum__fault_add(out, "\"\", ");
     lum__fault_add_field_name(out, rule->rule.field);
     lum__fault_add_field(out, &rule->rule, (const uint8_t *)text, length, error, length);
     if (error == LUM__NUMBER_EMPTY) out->remedy = "NaT is no time: set one, or let it take the default with --null NaT";

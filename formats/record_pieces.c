@@ -206,8 +206,8 @@ lum_status lum__record_pieces_refuse(struct lum__record_pieces *pieces, uint32_t
                                                .column = fault->column,
                                                .column_name = fault->column_name,
                                                .code = fault->code,
-                                               .reason = fault->reason,
-                                               .reason_length = fault->reason_length,
+                                               .quoted_reason = fault->quoted,
+                                               .quoted_reason_length = fault->quoted_length,
                                                .bytes = record,
                                                .byte_count = pieces->record_bytes};
     return pieces->rejects->row(pieces->rejects->context, worker, &rejected);

@@ -15,11 +15,15 @@ struct lum__rejected_row {
     uint32_t column;         /* of the offence, from 1; 0: the row as a whole, or a format without columns */
     const char *column_name; /* "" if it has none */
     const char *code;        /* one word that scripts may compare: "syntax", "range", "leftover", "empty", "quote", "fields", "checksum" ... */
-    const char *reason;      /* the sentence that a load which aborts would say */
-    size_t reason_length;
+    const char *quoted_reason; /* see lum__reject_reason(); as inside of a quoted CSV field: every quote in it is two */
+    size_t quoted_reason_length;
     const uint8_t *bytes;    /* the row exactly as it stands in the input, its line end included where it has one */
     size_t byte_count;
 };
+
+/* The sentence that a load which aborts would say, terminated. Returns out. */
+enum { LUM__REASON_BYTES_MAX = 512 };
+char *lum__reject_reason(const struct lum__rejected_row *row, char out[LUM__REASON_BYTES_MAX]);
 
 /* Where a source tells them. row() is called in fill(), by the worker's thread, for the rows of its piece in order, between the rows
  * that are good; a status other than LUM_OK (for example: more than the user allows) ends the load as a bad row would. */

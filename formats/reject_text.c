@@ -6,8 +6,6 @@
 #include "base/bytes.h"
 #include "formats/field_text.h"
 
-enum { SLACK = 8 }; /* eight bytes are written at a time */
-
 static uint8_t *put(uint8_t *out, const void *bytes, size_t byte_count)
 {
     memcpy(out, bytes, byte_count);
@@ -29,40 +27,23 @@ static uint8_t *put_position(uint8_t *out, uint64_t position)
     return out + 1;
 }
 
-/* A CSV field in quotes, those inside written twice (RFC 4180). Eight bytes at a time: sentences are short and have
- * quotes. */
-static uint8_t *put_quoted(uint8_t *out, const char *field, size_t length)
-{
-    const uint64_t ones = 0x0101010101010101u;
-    const uint8_t *at = (const uint8_t *)field, *end = at + length;
-    *out++ = '"';
-    while (end - at >= 8) {
-        uint64_t eight = lum__get_u64(at), differs = eight ^ ones * '"';
-        uint64_t quotes = (differs - ones) & ~differs & ones << 7; /* the lowest bit is right */
-        lum__put_u64(out, eight);
-        size_t taken = quotes == 0 ? 8 : (size_t)__builtin_ctzll(quotes) / 8 + 1;
-        at += taken;
-        out += taken;
-        if (quotes != 0) *out++ = '"';
-    }
-    while (at < end) {
-        if (*at == '"') *out++ = '"';
-        *out++ = *at++;
-    }
-    *out++ = '"';
-    return out;
-}
-
-/* ... quoted where it must be. */
+/* A CSV field, quoted where it must be (RFC 4180). */
 static uint8_t *put_field(uint8_t *out, const char *field)
 {
     bool is_quoted = field[0] == ' ';
     const char *end = field;
     for (; *end != '\0'; end++) is_quoted |= *end == ',' || *end == '"' || *end == '\r' || *end == '\n';
-    return is_quoted ? put_quoted(out, field, (size_t)(end - field)) : put(out, field, (size_t)(end - field));
+    if (!is_quoted) return put(out, field, (size_t)(end - field));
+    *out++ = '"';
+    for (; field < end; ++field) {
+        if (*field == '"') *out++ = '"';
+        *out++ = (uint8_t)*field;
+    }
+    *out++ = '"';
+    return out;
 }
 
-size_t lum__reject_name_bytes_max(const char *name) { return 2 * strlen(name) + 3 + SLACK; }
+size_t lum__reject_name_bytes_max(const char *name) { return 2 * strlen(name) + 3; }
 
 uint8_t *lum__reject_put_name(uint8_t *out, const char *name)
 {
@@ -73,7 +54,7 @@ uint8_t *lum__reject_put_name(uint8_t *out, const char *name)
 
 size_t lum__reject_line_bytes_max(const struct lum__rejected_row *row)
 {
-    return 2 * (strlen(row->column_name) + row->reason_length) + strlen(row->code) + 128;
+    return 2 * strlen(row->column_name) + row->quoted_reason_length + strlen(row->code) + 128;
 }
 
 uint8_t *lum__reject_put_line(uint8_t *out, const struct lum__rejected_row *row)
@@ -86,7 +67,9 @@ uint8_t *lum__reject_put_line(uint8_t *out, const struct lum__rejected_row *row)
     *out++ = ',';
     out = put(out, row->code, strlen(row->code)); /* a word */
     *out++ = ',';
-    out = put_quoted(out, row->reason, row->reason_length);
+    *out++ = '"';
+    out = put(out, row->quoted_reason, row->quoted_reason_length);
+    *out++ = '"';
     *out = '\n';
     return out + 1;
 }

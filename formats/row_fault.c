@@ -14,8 +14,34 @@ void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint
     fault->at = at;
     fault->column = column;
     fault->column_name = column_name;
-    fault->reason_length = 0;
-    fault->reason[0] = '\0';
+    fault->quoted_length = 0;
+}
+
+void lum__fault_add_text(struct lum__row_fault *fault, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; ++i) lum__fault_add_bytes(fault, text[i] == '"' ? "\"\"" : &text[i], text[i] == '"' ? 2 : 1);
+}
+
+static char *unquote(const char *quoted, size_t length, char out[LUM__REASON_BYTES_MAX])
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < length && used < LUM__REASON_BYTES_MAX - 1; ++i) {
+        out[used++] = quoted[i];
+        i += quoted[i] == '"'; /* the second one */
+    }
+    out[used] = '\0';
+    return out;
+}
+
+char *lum__fault_reason(const struct lum__row_fault *fault, char out[LUM__REASON_BYTES_MAX])
+{
+    return unquote(fault->quoted, fault->quoted_length, out);
+}
+
+char *lum__reject_reason(const struct lum__rejected_row *row, char out[LUM__REASON_BYTES_MAX])
+{
+    return unquote(row->quoted_reason, row->quoted_reason_length, out);
 }
 
 void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number)
@@ -31,10 +57,17 @@ void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, siz
     size_t shown_length = length < sizeof shown ? length : sizeof shown;
 
     while (shown_length < length && shown_length > 0 && (text[shown_length] & 0xc0) == 0x80) --shown_length;
-    for (size_t i = 0; i < shown_length; ++i) shown[i] = (char)(text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
-    lum__fault_add(fault, "\"");
-    lum__fault_add_bytes(fault, shown, shown_length);
-    lum__fault_add(fault, shown_length < length ? "...\"" : "\"");
+    uint8_t has_quotes = 0;
+    for (size_t i = 0; i < shown_length; ++i) {
+        shown[i] = (char)(text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+        has_quotes |= text[i] == '"';
+    }
+    lum__fault_add(fault, "\"\"");
+    if (has_quotes)
+        lum__fault_add_text(fault, shown, shown_length);
+    else
+        lum__fault_add_bytes(fault, shown, shown_length);
+    lum__fault_add(fault, shown_length < length ? "...\"\"" : "\"\"");
 }
 
 /* Where the number's syntax is wrong, by the kind of field. */
@@ -122,7 +155,9 @@ void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mappin
 
 lum_status lum__fault_raise(const struct lum__row_fault *fault, const char *file, uint64_t line, uint64_t offset)
 {
-    lum_status status = lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, file, offset, 0, "%s", fault->reason);
+    char reason[LUM__REASON_BYTES_MAX];
+    lum_status status =
+        lum__fail_at(__FILE__, __LINE__, LUM_ERR_INPUT, 0, file, offset, 0, "%s", lum__fault_reason(fault, reason));
 
     lum__error_set_line(line);
     if (fault->remedy[0] != '\0') lum__error_set_remedy("%s", fault->remedy);

@@ -16,27 +16,27 @@ struct lum__row_fault {
     const uint8_t *at;       /* the offence, in the row's text */
     uint32_t column;         /* from 1; 0: the row as a whole */
     const char *column_name; /* "" if it has none */
-    size_t reason_length;
-    char reason[512]; /* always terminated; cut at its size */
+    size_t quoted_length;
+    char quoted[LUM__REASON_BYTES_MAX]; /* the sentence, every quote in it twice: most go into a CSV file as they are */
 };
 
 /* An empty sentence. */
 void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint8_t *at, uint32_t column,
                       const char *column_name);
-/* Inline: the length is nearly always a constant. */
+/* Adds text whose quotes are twice already; what does not fit is left out as a whole. Inline: the length is nearly always
+ * a constant. */
 static inline void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count)
 {
-    size_t room = sizeof fault->reason - 1 - fault->reason_length;
-
-    if (byte_count > room) byte_count = room;
-    memcpy(fault->reason + fault->reason_length, bytes, byte_count);
-    fault->reason_length += byte_count;
-    fault->reason[fault->reason_length] = '\0';
+    if (byte_count >= sizeof fault->quoted - fault->quoted_length) return;
+    memcpy(fault->quoted + fault->quoted_length, bytes, byte_count);
+    fault->quoted_length += byte_count;
 }
 static inline void lum__fault_add(struct lum__row_fault *fault, const char *text)
 {
     lum__fault_add_bytes(fault, text, strlen(text));
 }
+/* Any text: a name, say. Its quotes come out twice. */
+void lum__fault_add_text(struct lum__row_fault *fault, const char *text, size_t length);
 void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number);
 
 /* What stands in a field, short, without control bytes and without half a character at its end, in quotes. */
@@ -48,6 +48,9 @@ void lum__fault_add_field_name(struct lum__row_fault *fault, enum lum__field fie
  * lum__field_parse() gave. */
 void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mapping_rule *rule, const uint8_t *text,
                           size_t length, enum lum__number_error error, size_t offence);
+
+/* The sentence, terminated. Returns out. */
+char *lum__fault_reason(const struct lum__row_fault *fault, char out[LUM__REASON_BYTES_MAX]);
 
 /* The fault as this thread's failure, LUM_ERR_INPUT. line 0: none. */
 lum_status lum__fault_raise(const struct lum__row_fault *fault, const char *file, uint64_t line, uint64_t offset);

@@ -211,6 +211,23 @@ def test_several_files_share_one_reject_file():
     check(lum("info", "files2", "--json").json["lums"] == 3, "without a reject file they may follow each other")
 
 
+def test_quotes_in_names_and_values_come_out_as_csv():
+    with open("quotes.csv", "w", encoding="utf-8") as file:
+        file.write('id,"the ""x"" of it"\n1,5\n2,"say ""no"""\n3,a"b"\n')
+    with open("quotes.ndjson", "w", encoding="utf-8") as file:
+        file.write('{"id":1,"the \\"x\\" of it":5}\n{"id":2,"the \\"x\\" of it":"say \\"no\\""}\n{"id":3,"the \\"x\\" of it":[]}\n')
+    shown = {"quotes.csv": ['"say ""no""" is not a number', '"a"b"" is not a number'],
+             "quotes.ndjson": ['"say "no"" is not a number', "an object or an array is no value"]}
+    for name, reasons in shown.items():
+        lum("load", "quoted." + name, name, "--map", 'position_x=the "x" of it', "--on-error", f"reject=rejected.{name}")
+        told = list(csv.DictReader(open(f"rejected.{name}.errors.csv", newline="", encoding="utf-8")))
+        check(len(told) == 2 and all(None not in e and e["column_name"] == 'the "x" of it' for e in told), told)
+        for e, reason in zip(told, reasons):
+            check(' "the "x" of it", for position_x: ' in e["reason"] and reason in e["reason"], name, e)
+            result = lum("load", "alone", name, "--map", 'position_x=the "x" of it', expect=6)
+            check(told[0]["reason"] in result.err, "the file and the error tell different reasons", result.err)
+
+
 def test_all_rows_bad():
     with open("all.csv", "w", encoding="utf-8") as file:
         file.write("id\n" + "".join(f"bad{i}\n" for i in range(100000)))

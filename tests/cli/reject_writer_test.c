@@ -94,7 +94,7 @@ static lum_status refuse(struct lum__reject_writer *writer, uint32_t worker, uin
     memset(text + length, 'x', bytes - (size_t)length);
     text[bytes - 1] = '\n';
     struct lum__rejected_row row = {.row = number, .line = number + 1, .offset = number * 10, .column = 1, .column_name = "id", .code = "syntax",
-                                    .reason = "\"x\" is bad", .reason_length = strlen("\"x\" is bad"), .bytes = (const uint8_t *)text, .byte_count = bytes};
+                                    .quoted_reason = "\"\"x\"\" is bad", .quoted_reason_length = strlen("\"\"x\"\" is bad"), .bytes = (const uint8_t *)text, .byte_count = bytes};
     return lum__reject_writer_row(writer, worker, "in.csv", 0, &row);
 }
 

@@ -51,7 +51,7 @@ static void put(struct bytes *bytes, const void *data, size_t length)
 static lum_status take_reject(void *context, uint32_t worker, const struct lum__rejected_row *row)
 {
     struct bytes *out = context;
-    char place[128];
+    char place[128], reason[LUM__REASON_BYTES_MAX];
 
     (void)worker;
     int length = snprintf(place, sizeof place, "row %llu line %llu byte %llu column %u ", (unsigned long long)row->row,
@@ -59,7 +59,8 @@ static lum_status take_reject(void *context, uint32_t worker, const struct lum__
     put(out, place, (size_t)length);
     put(out, row->column_name, strlen(row->column_name));
     put(out, row->code, strlen(row->code));
-    put(out, row->reason, strlen(row->reason));
+    lum__reject_reason(row, reason);
+    put(out, reason, strlen(reason));
     put(out, row->bytes, row->byte_count);
     put(out, "\n", 1);
     return LUM_OK;

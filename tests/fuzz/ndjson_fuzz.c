@@ -26,7 +26,7 @@ enum { ROWS_MAX = 1000 };
 
 struct seen_fault {
     uint64_t row, line, offset;
-    char code[16], name[40], reason[200];
+    char code[16], name[40], reason[LUM__REASON_BYTES_MAX];
     size_t byte_count;
 };
 struct seen {
@@ -60,7 +60,7 @@ static lum_status take_fault(void *context, uint32_t worker, const struct lum__r
     fault->byte_count = row->byte_count;
     snprintf(fault->code, sizeof fault->code, "%s", row->code);
     snprintf(fault->name, sizeof fault->name, "%s", row->column_name);
-    snprintf(fault->reason, sizeof fault->reason, "%s", row->reason);
+    lum__reject_reason(row, fault->reason);
     DEMAND(row->byte_count > 0 && row->offset < seen->size + 1);
     return LUM_OK;
 }

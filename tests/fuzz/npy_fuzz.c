@@ -49,10 +49,11 @@ static lum_status read_some(void *context, uint8_t *out, size_t bytes_max, size_
 static lum_status take_fault(void *context, uint32_t worker, const struct lum__rejected_row *row)
 {
     struct seen *seen = context;
+    char reason[LUM__REASON_BYTES_MAX];
     (void)worker;
     DEMAND(row->byte_count > 0 && row->offset < seen->size);
     seen->fault_count++;
-    for (const char *at = row->reason; *at; at++) seen->fault_digest = seen->fault_digest * 31 + (uint8_t)*at;
+    for (const char *at = lum__reject_reason(row, reason); *at; at++) seen->fault_digest = seen->fault_digest * 31 + (uint8_t)*at;
     seen->fault_digest = seen->fault_digest * 31 + row->offset + row->row;
     return LUM_OK;
 }

@@ -37,10 +37,10 @@ static lum_status take_reject(void *context, uint32_t worker, const struct lum__
     struct source_reject *reject = &load->rejects[load->reject_count++];
     reject->row = *row;
     size_t name_bytes = strlen(row->column_name) + 1, code_bytes = strlen(row->code) + 1;
-    reject->texts = malloc(name_bytes + code_bytes + strlen(row->reason) + 1);
+    reject->texts = malloc(name_bytes + code_bytes);
     reject->row.column_name = strcpy(reject->texts, row->column_name);
     reject->row.code = strcpy(reject->texts + name_bytes, row->code);
-    reject->row.reason = strcpy(reject->texts + name_bytes + code_bytes, row->reason);
+    lum__reject_reason(row, reject->reason);
     reject->bytes = malloc(row->byte_count);
     reject->row.bytes = memcpy(reject->bytes, row->bytes, row->byte_count);
     pthread_mutex_unlock(&load->mutex);

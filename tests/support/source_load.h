@@ -20,7 +20,8 @@ struct lum__input_bytes text_stream_bytes(const char *name, struct text_stream *
 /* A row that was refused, with copies of its texts (free with free_rejects). */
 struct source_reject {
     struct lum__rejected_row row;
-    char *texts; /* column_name, code and reason */
+    char *texts; /* column_name and code */
+    char reason[LUM__REASON_BYTES_MAX];
     uint8_t *bytes;
 };
 

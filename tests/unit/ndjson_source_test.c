@@ -296,13 +296,14 @@ static void bad_rows_are_told_and_passed_over(void **state)
         size_t next = 0;
         for (size_t i = 0; i < COUNT; ++i) {
             if (i % 7 != 3) continue;
-            const struct lum__rejected_row *row = &load.rejects[next++].row;
+            const struct source_reject *reject = &load.rejects[next++];
+            const struct lum__rejected_row *row = &reject->row;
             size_t kind = i / 7 % BAD_KINDS;
             if (row->row != i + 1 || row->line != i + 1 || row->offset != begins[i] + offences[i] ||
                 strcmp(row->code, bad_rows[kind].code) != 0 || strcmp(row->column_name, bad_rows[kind].name) != 0)
                 fail_msg("row %zu, %s: row %llu, line %llu, offset %llu, %s, %s, %s", i, bad_rows[kind].row,
                          (unsigned long long)row->row, (unsigned long long)row->line,
-                         (unsigned long long)row->offset, row->code, row->column_name, row->reason);
+                         (unsigned long long)row->offset, row->code, row->column_name, reject->reason);
             assert_int_equal(row->byte_count, begins[i + 1] - begins[i]);
             assert_memory_equal(row->bytes, text + begins[i], row->byte_count);
         }

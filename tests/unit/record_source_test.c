@@ -722,7 +722,7 @@ static void npy_columns_go_on_over_bad_rows(void **state)
         }
     }
     assert_true(load.reject_count == 5000 + 500);
-    assert_string_equal(load.rejects[0].row.reason, "the reserved byte is not 0");
+    assert_string_equal(load.rejects[0].reason, "the reserved byte is not 0");
     source->close(source);
     free_rejects(&load);
     close(input.fd);
