@@ -45,9 +45,14 @@ struct mark {
     uint32_t sums[LUM__REJECT_FILES];
 };
 
+/* Of one worker, apart from the others': one count for all would wander between their caches, a bad row at a time. */
+struct worker_count {
+    _Atomic uint64_t refused; /* orders nothing */
+    char apart[64 - sizeof(uint64_t)];
+};
+
 struct lum__reject_writer {
     struct lum__reject_options options; /* immutable */
-    _Atomic uint64_t refused_count;     /* orders nothing */
     _Atomic uint64_t first_reason_row;  /* written under the mutex; read without to see that there is nothing to do */
 
     /* begin_input(), begin_piece(): one thread at a time */
@@ -56,6 +61,8 @@ struct lum__reject_writer {
     char *mapping_text;
     uint64_t rows_begun;
 
+    struct worker_count counts[LUM__SOURCE_WORKERS_MAX];
+    _Atomic uint64_t limited_count; /* of all workers, where options.max is a limit; orders nothing */
     struct piece *workers[LUM__SOURCE_WORKERS_MAX]; /* each entry: its worker's own, between begin_piece() and end_piece() */
 
     /* under mutex, files too */
@@ -365,9 +372,13 @@ lum_status lum__reject_writer_row(struct lum__reject_writer *writer, uint32_t wo
                                   const struct lum__rejected_row *row)
 {
     struct piece *piece = writer->workers[worker];
-    uint64_t before = atomic_fetch_add_explicit(&writer->refused_count, 1, memory_order_relaxed);
     keep_first_reason(writer, name, first_row + row->row, row);
-    if (before + writer->options.refused_before >= writer->options.max) return refuse_more(writer, name, row);
+    _Atomic uint64_t *count = &writer->counts[worker].refused; /* written by this worker only */
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+    if (writer->options.max != UINT64_MAX) {
+        uint64_t before = atomic_fetch_add_explicit(&writer->limited_count, 1, memory_order_relaxed);
+        if (before + writer->options.refused_before >= writer->options.max) return refuse_more(writer, name, row);
+    }
     if (!piece) return LUM_OK; /* skipped */
     if ((piece->name.used == 0 && !name_piece(piece, name)) || !put_row(piece, row, writer->files.is_text) ||
         !put_error_line(piece, row))
@@ -548,7 +559,10 @@ uint64_t lum__reject_writer_kept(const struct lum__reject_writer *writer) { retu
 
 uint64_t lum__reject_writer_count(const struct lum__reject_writer *writer)
 {
-    return atomic_load_explicit(&writer->refused_count, memory_order_relaxed);
+    uint64_t count = 0;
+    for (uint32_t worker = 0; worker < LUM__SOURCE_WORKERS_MAX; worker++)
+        count += atomic_load_explicit(&writer->counts[worker].refused, memory_order_relaxed);
+    return count;
 }
 
 const char *lum__reject_writer_path(const struct lum__reject_writer *writer, enum lum__reject_file file) { return writer->files.paths[file]; }
