@@ -102,19 +102,6 @@ int lum__output_open(struct lum__output *output, const char *path, bool is_patch
 
 /* ------------------------------------------------------------------------------------------------------- writing */
 
-/* All of it, at an offset or (UINT64_MAX) where the file stands. 0 or errno. */
-static int write_all(int fd, const uint8_t *bytes, size_t byte_count, uint64_t offset)
-{
-    for (size_t done = 0; done < byte_count;) {
-        ssize_t written = offset == UINT64_MAX ? write(fd, bytes + done, byte_count - done)
-                                               : pwrite(fd, bytes + done, byte_count - done, (off_t)(offset + done));
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return written < 0 ? errno : EIO;
-        done += (size_t)written;
-    }
-    return 0;
-}
-
 bool lum__output_write(struct lum__output *output, uint64_t ticket, const uint8_t *bytes, size_t byte_count)
 {
     int fd = output->spool_fd >= 0 ? output->spool_fd : output->fd;
@@ -129,7 +116,8 @@ bool lum__output_write(struct lum__output *output, uint64_t ticket, const uint8_
     }
     pthread_mutex_unlock(&output->mutex);
     if (!is_good) return false;
-    int os_errno = write_all(fd, bytes, byte_count, output->is_positional ? offset : UINT64_MAX);
+    int os_errno = output->blocks ? lum__output_blocks_put(output->blocks, offset, bytes, byte_count)
+                                  : lum__write_all(fd, bytes, byte_count, output->is_positional ? offset : UINT64_MAX);
     pthread_mutex_lock(&output->mutex);
     if (os_errno != 0 && output->os_errno == 0) output->os_errno = os_errno;
     if (!output->is_positional && os_errno == 0) {
@@ -141,10 +129,30 @@ bool lum__output_write(struct lum__output *output, uint64_t ticket, const uint8_
     return os_errno == 0;
 }
 
+void lum__output_gather(struct lum__output *output)
+{
+    if (!output->temporary) return;
+    output->blocks = malloc(sizeof *output->blocks);
+    if (!output->blocks || lum__output_blocks_open(output->blocks, output->fd)) return;
+    free(output->blocks);
+    output->blocks = NULL;
+}
+
+bool lum__output_end(struct lum__output *output)
+{
+    if (!output->blocks) return output->os_errno == 0;
+    int os_errno = output->os_errno == 0 ? lum__output_blocks_end(output->blocks) : 0;
+    if (output->os_errno == 0) output->os_errno = os_errno;
+    lum__output_blocks_close(output->blocks);
+    free(output->blocks);
+    output->blocks = NULL;
+    return output->os_errno == 0;
+}
+
 void lum__output_patch(struct lum__output *output, const uint8_t *bytes, size_t byte_count)
 {
-    int os_errno = output->spool_fd >= 0 ? write_all(output->spool_fd, bytes, byte_count, 0)
-                                         : write_all(output->fd, bytes, byte_count, output->start);
+    int os_errno = output->spool_fd >= 0 ? lum__write_all(output->spool_fd, bytes, byte_count, 0)
+                                         : lum__write_all(output->fd, bytes, byte_count, output->start);
     if (output->os_errno == 0) output->os_errno = os_errno;
 }
 
@@ -161,7 +169,7 @@ static int copy_spool(struct lum__output *output)
         if (got <= 0)
             os_errno = got < 0 ? errno : EIO;
         else
-            os_errno = write_all(output->fd, buffer, (size_t)got, UINT64_MAX);
+            os_errno = lum__write_all(output->fd, buffer, (size_t)got, UINT64_MAX);
         if (os_errno == 0) done += (uint64_t)got;
     }
     free(buffer);
@@ -192,6 +200,7 @@ static int give_name(struct lum__output *output, enum lum__output_ending ending)
 
 int lum__output_close(struct lum__output *output, enum lum__output_ending ending)
 {
+    (void)lum__output_end(output);
     int os_errno = output->os_errno, exit_code = 0;
     bool is_kept = ending != LUM__OUTPUT_DROPPED;
     if (os_errno == 0 && is_kept && output->spool_fd >= 0) os_errno = copy_spool(output);

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/output_blocks.h"
+
 struct lum__output {
     const char *path; /* NULL: standard output */
     char *target;     /* what the temporary file is renamed to; NULL: written in place */
@@ -18,6 +20,7 @@ struct lum__output {
     int fd;
     int spool_fd;       /* -1, or a file without a name that is copied to fd in the end */
     bool is_positional; /* a file of our own: threads write at their place at the same time */
+    struct lum__output_blocks *blocks; /* NULL: what comes is written as it comes */
     uint64_t start;     /* of the first byte in fd */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -32,7 +35,11 @@ int lum__output_open(struct lum__output *output, const char *path, bool is_patch
 /* The bytes of a ticket, from 0 on, each given once; they come out in the order of the tickets, so this waits for those
  * before. False after a failure, which lum__output_close() says. Any thread. */
 bool lum__output_write(struct lum__output *output, uint64_t ticket, const uint8_t *bytes, size_t byte_count);
-/* Overwrites the first bytes. After all writes. */
+/* Before the first write: a file that gets a name is gathered in blocks (cli/output_blocks.h), for LUM__OUTPUT_BLOCKS of memory. */
+void lum__output_gather(struct lum__output *output);
+/* After all writes, before a patch: what was gathered is written. False after a failure. */
+bool lum__output_end(struct lum__output *output);
+/* Overwrites the first bytes. After lum__output_end(). */
 void lum__output_patch(struct lum__output *output, const uint8_t *bytes, size_t byte_count);
 enum lum__output_ending {
     LUM__OUTPUT_DROPPED,  /* the file is removed; what had its name stays */

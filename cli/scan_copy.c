@@ -95,12 +95,18 @@ static void *work(void *context)
     return NULL;
 }
 
-/* How many workers, and how many rows each takes at once, within the memory. */
+/* How many workers, and how many rows each takes at once, within the memory. A quarter of it may be the output's. */
 static uint32_t divide_memory(struct lum__scan_copy *copy)
 {
     size_t row_bytes =
         sizeof(lum_t) + (copy->writer->format == LUM__ROWS_RAW ? 0 : lum__row_writer_row_bytes_max(copy->writer));
-    uint64_t pages = copy->memory_bytes_max / (PAGE_ROWS * row_bytes);
+    const uint64_t block_bytes = (uint64_t)LUM__OUTPUT_BLOCKS * LUM__OUTPUT_BLOCK_BYTES;
+    uint64_t memory_bytes = copy->memory_bytes_max;
+    if (memory_bytes >= 4 * block_bytes) {
+        lum__output_gather(copy->output);
+        memory_bytes -= block_bytes;
+    }
+    uint64_t pages = memory_bytes / (PAGE_ROWS * row_bytes);
     uint32_t threads = copy->threads < THREADS_MAX ? copy->threads : THREADS_MAX;
     if (threads > pages) threads = pages > 0 ? (uint32_t)pages : 1;
     if (threads == 0) threads = 1;
@@ -121,7 +127,8 @@ int lum__scan_copy_run(struct lum__scan_copy *copy)
     while (started + 1 < thread_count && pthread_create(&threads[started], NULL, work, copy) == 0) started++;
     work(copy);
     for (uint32_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
-    if (copy->writer->format == LUM__ROWS_NPY && copy->exit_code == 0) { /* the header says how many rows follow */
+    bool is_written = lum__output_end(copy->output);
+    if (copy->writer->format == LUM__ROWS_NPY && copy->exit_code == 0 && is_written) { /* the header says how many rows follow */
         header_bytes = lum__row_writer_header(copy->writer, copy->row_count, header);
         lum__output_patch(copy->output, header, header_bytes);
     }
