@@ -141,6 +141,26 @@ void decode(benchmark::State &state, int workload, int level, bool to_rows)
     lum__page_kernel_force(nullptr);
 }
 
+// Is the page valid? As recovery asks.
+void check(benchmark::State &state, int workload, int level)
+{
+    if (!use_level(state, level)) return;
+    Setting setting(workload);
+    Report report(state, kPages * kRows);
+    for (auto _ : state) {
+        for (uint32_t i = 0; i < kPages; i++) {
+            const lum__page_summary &page = setting.summary[i];
+            uint32_t condition, at;
+            lum__range range;
+            if (!lum__page_check(setting.scratch.data, setting.at(i), page.byte_count, kRows, page.lum_digest, &range,
+                                 &condition, &at))
+                state.SkipWithError("a page is not valid");
+        }
+        benchmark::ClobberMemory();
+    }
+    lum__page_kernel_force(nullptr);
+}
+
 // Rows to columns with the LUM checksums; and back.
 void split(benchmark::State &state, int level)
 {
@@ -239,6 +259,7 @@ int register_all()
             benchmark::RegisterBenchmark(("page/encode" + name).c_str(), encode, workload, level);
             benchmark::RegisterBenchmark(("page/decode_rows" + name).c_str(), decode, workload, level, true);
             benchmark::RegisterBenchmark(("page/decode_columns" + name).c_str(), decode, workload, level, false);
+            benchmark::RegisterBenchmark(("page/check" + name).c_str(), check, workload, level);
         }
     }
     benchmark::RegisterBenchmark("record/checksum_one", checksum_one);

@@ -269,7 +269,6 @@ static lum_status make_targets(struct copy *copy)
 struct copier {
     uint8_t *bytes;
     struct lum__page_scratch *scratch;
-    lum_t *rows;
     size_t bytes_mapped, scratch_mapped;
 };
 
@@ -287,7 +286,7 @@ static lum_status copy_chunk(struct copy *copy, struct copier *copier, const str
         LUM_TRY(lum__file_read(from, copier->bytes, entry->byte_count, entry->offset, &bytes_read));
         if (bytes_read < entry->byte_count)
             return lum__corrupt(path, entry->offset + bytes_read, 1, "the chunk is cut off by the end of its segment");
-        LUM_TRY(lum__chunk_check(copier->bytes, copy->plan.state.store_id, entry, copier->scratch, copier->rows, path));
+        LUM_TRY(lum__chunk_check(copier->bytes, copy->plan.state.store_id, entry, copier->scratch, path));
         LUM_TRY(lum__file_write(target->file, copier->bytes, entry->byte_count, entry->offset));
     }
     atomic_fetch_add(&copy->bytes_done, entry->byte_count);
@@ -301,8 +300,6 @@ static lum_status open_copier(const struct copy *copy, struct copier *copier)
     copier->bytes = memory;
     LUM_TRY(lum__memory_map(lum__page_scratch_bytes(), &memory, &copier->scratch_mapped));
     copier->scratch = memory;
-    LUM_TRY(lum__alloc(LUM__PAGE_ROWS_MAX * sizeof(lum_t), &memory));
-    copier->rows = memory;
     return LUM_OK;
 }
 
@@ -310,7 +307,6 @@ static void close_copier(struct copier *copier)
 {
     if (copier->bytes != NULL) lum__memory_unmap(copier->bytes, copier->bytes_mapped);
     if (copier->scratch != NULL) lum__memory_unmap(copier->scratch, copier->scratch_mapped);
-    free(copier->rows);
 }
 
 static bool has_failed(struct copy *copy)

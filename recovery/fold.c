@@ -95,7 +95,7 @@ static lum_status read_chunk(struct folder *folder, const struct lum__chunk_entr
     if (status == LUM_OK) status = lum__file_read(file, memory, entry->byte_count, entry->offset, &bytes_read);
     (void)lum__file_close(file);
     if (status == LUM_OK && bytes_read < entry->byte_count) status = lum__corrupt(path, entry->offset, 1, "the chunk is cut off");
-    if (status == LUM_OK) status = lum__chunk_check(memory, folder->parts->store_id, entry, folder->scratch, folder->read_rows, path);
+    if (status == LUM_OK) status = lum__chunk_check(memory, folder->parts->store_id, entry, folder->scratch, path);
     if (status != LUM_OK) {
         if (memory != NULL) lum__memory_unmap(memory, out->mapped);
         return status;

@@ -29,7 +29,6 @@ struct mover {
     struct lum__segments *segments;
     struct lum__page_scratch *scratch;
     size_t scratch_mapped;
-    lum_t *rows;
     uint64_t *touched; /* segments written to */
     size_t touched_count, touched_capacity;
 };
@@ -72,7 +71,7 @@ static lum_status move_bytes(struct mover *mover, struct lum__chunk_entry *entry
     if (bytes_read < entry->byte_count)
         return lum__corrupt(path, entry->offset + bytes_read, 1, "the chunk is cut off by the end of its segment");
     /* Verified in the plan already, but these are other bytes: read again. */
-    LUM_TRY(lum__chunk_check(bytes, mover->store_id, entry, mover->scratch, mover->rows, path));
+    LUM_TRY(lum__chunk_check(bytes, mover->store_id, entry, mover->scratch, path));
     LUM_TRY(lum__chunk_check_directory(bytes, entry->byte_count, mover->store_id, entry, path, &page_count));
     LUM_TRY(lum__segments_reserve(mover->segments, entry->byte_count, &segment, &offset, &to));
     LUM_TRY(note_touched(mover, segment));
@@ -136,8 +135,6 @@ static lum_status open_mover(struct mover *mover, uint64_t epoch, uint64_t segme
     void *memory = NULL;
     LUM_TRY(lum__memory_map(lum__page_scratch_bytes(), &memory, &mover->scratch_mapped));
     mover->scratch = memory;
-    LUM_TRY(lum__alloc(LUM__PAGE_ROWS_MAX * sizeof(lum_t), &memory));
-    mover->rows = memory;
     LUM_TRY(lum__segment_files_open(mover->fs, mover->store_id, false, &mover->files));
     return lum__segments_open(mover->fs, mover->store_id, epoch, segment_bytes_max, used, plan->next_data_segment,
                               &mover->segments);
@@ -147,7 +144,6 @@ static lum_status close_mover(struct mover *mover)
 {
     lum_status status = mover->segments != NULL ? lum__segments_close(mover->segments) : LUM_OK;
     lum__segment_files_close(mover->files);
-    free(mover->rows);
     free(mover->touched);
     if (mover->scratch != NULL) lum__memory_unmap(mover->scratch, mover->scratch_mapped);
     return status;

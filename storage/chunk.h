@@ -138,17 +138,17 @@ LUM_MUST_USE lum_status lum__chunk_decode_page_columns(const uint8_t *page, cons
 /* The page's CRC alone (condition 7). */
 LUM_MUST_USE lum_status lum__chunk_check_page_crc(const uint8_t *page, const struct lum__page_entry *page_entry,
                                                   const struct lum__chunk_entry *entry, const char *file);
-/* As lum__chunk_decode_page, and the page's minima and maxima are those of the directory. */
+/* What lum__chunk_decode_page proves, and that the page's minima and maxima are those of the directory. */
 LUM_MUST_USE lum_status lum__chunk_check_page(const uint8_t *page, const struct lum__page_entry *page_entry,
                                               const struct lum__chunk_entry *entry, struct lum__page_scratch *scratch,
-                                              const char *file, lum_t *rows);
+                                              const char *file);
 /* Condition 9: byte_count bytes of padding, which lie chunk_offset behind the chunk's start, are zero. */
 LUM_MUST_USE lum_status lum__chunk_check_padding(const uint8_t *at, size_t byte_count, uint32_t chunk_offset,
                                                  const struct lum__chunk_entry *entry, const char *file);
 /* Everything (1-9) of a whole chunk in memory. */
 LUM_MUST_USE lum_status lum__chunk_check(const uint8_t *bytes, const uint8_t store_id[16],
                                          const struct lum__chunk_entry *entry, struct lum__page_scratch *scratch,
-                                         lum_t *rows_of_a_page, const char *file);
+                                         const char *file);
 
 /* "data/N.seg" */
 void lum__segment_path(uint64_t segment, char out[64]);

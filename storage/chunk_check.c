@@ -216,34 +216,19 @@ lum_status lum__chunk_decode_page_columns(const uint8_t *page, const struct lum_
     return LUM_OK;
 }
 
-/* The minima and maxima by which a scan passes pages over: does the directory tell those of the page? A page that
- * decoded proved its own (format.md 6: 221). */
-static bool is_range_of_page(const struct lum__range *range, const uint8_t *page, uint32_t byte_count)
-{
-    struct lum__page_column columns[LUM_COLUMN_COUNT];
-    struct lum__range found = {0};
-    uint32_t count, condition, at;
-
-    if (!lum__page_columns(page, byte_count, columns, LUM_COLUMN_COUNT, &count, &condition, &at)) return false;
-    for (uint32_t index = 0; index < count; index++) {
-        uint64_t min = columns[index].value_min, max = columns[index].value_max;
-        switch (columns[index].column) {
-        case LUM_COLUMN_ID: found.id_min = min, found.id_max = max; break;
-        case LUM_COLUMN_TIMESTAMP: found.timestamp_min = min, found.timestamp_max = max; break;
-        case LUM_COLUMN_POSITION_X: found.x_min = (int32_t)min, found.x_max = (int32_t)max; break;
-        case LUM_COLUMN_POSITION_Y: found.y_min = (int32_t)min, found.y_max = (int32_t)max; break;
-        default: break;
-        }
-    }
-    return lum__range_equals(range, &found);
-}
-
 lum_status lum__chunk_check_page(const uint8_t *page, const struct lum__page_entry *page_entry,
                                  const struct lum__chunk_entry *entry, struct lum__page_scratch *scratch,
-                                 const char *file, lum_t *rows)
+                                 const char *file)
 {
-    LUM_TRY(lum__chunk_decode_page(page, page_entry, entry, scratch, file, rows));
-    if (!is_range_of_page(&page_entry->range, page, page_entry->byte_count)) {
+    struct lum__range range;
+    uint32_t condition = 0, at = 0;
+
+    LUM_TRY(lum__chunk_check_page_crc(page, page_entry, entry, file));
+    if (!lum__page_check(scratch, page, page_entry->byte_count, page_entry->row_count, page_entry->lum_digest, &range,
+                         &condition, &at)) {
+        return page_damage(page_entry, entry, file, condition, at);
+    }
+    if (!lum__range_equals(&page_entry->range, &range)) { /* by which scans pass pages over */
         return lum__corrupt(file, entry->offset + page_entry->offset, 8,
                             "the directory's minima and maxima of a page are not those of the page");
     }
@@ -260,7 +245,7 @@ lum_status lum__chunk_check_padding(const uint8_t *at, size_t byte_count, uint32
 }
 
 lum_status lum__chunk_check(const uint8_t *bytes, const uint8_t store_id[16], const struct lum__chunk_entry *entry,
-                            struct lum__page_scratch *scratch, lum_t *rows_of_a_page, const char *file)
+                            struct lum__page_scratch *scratch, const char *file)
 {
     uint32_t page_count;
     LUM_TRY(lum__chunk_check_directory(bytes, entry->byte_count, store_id, entry, file, &page_count));
@@ -271,7 +256,7 @@ lum_status lum__chunk_check(const uint8_t *bytes, const uint8_t store_id[16], co
 
         lum__chunk_page(bytes, index, &page);
         LUM_TRY(lum__chunk_check_padding(bytes + end, page.offset - end, end, entry, file));
-        LUM_TRY(lum__chunk_check_page(bytes + page.offset, &page, entry, scratch, file, rows_of_a_page));
+        LUM_TRY(lum__chunk_check_page(bytes + page.offset, &page, entry, scratch, file));
         end = page.offset + page.byte_count;
     }
     return lum__chunk_check_padding(bytes + end, entry->byte_count - end, end, entry, file);

@@ -99,7 +99,7 @@ static lum_status check_page(const struct scan *scan, const struct lum__chunk_pa
     if (page->rows != NULL) return check_rows(page, entry);
     lum__segment_path(entry->segment, path);
     if (scan->source.check_everything) {
-        return lum__chunk_check_page(page->bytes, &page->entry, entry, workspace->scratch, path, workspace->rows);
+        return lum__chunk_check_page(page->bytes, &page->entry, entry, workspace->scratch, path);
     }
     if (scan->only_crc) return lum__chunk_check_page_crc(page->bytes, &page->entry, entry, path);
     if (scan->visit_columns != NULL)

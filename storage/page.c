@@ -116,6 +116,20 @@ void lum__page_put_header(uint8_t *page, uint32_t row_count, uint32_t byte_count
     }
 }
 
+struct lum__range lum__page_range(const struct lum__page_descriptor columns[LUM__PAGE_COLUMNS])
+{
+    return (struct lum__range){
+        .id_min = columns[LUM_COLUMN_ID].value_min,
+        .id_max = columns[LUM_COLUMN_ID].value_max,
+        .timestamp_min = columns[LUM_COLUMN_TIMESTAMP].value_min,
+        .timestamp_max = columns[LUM_COLUMN_TIMESTAMP].value_max,
+        .x_min = (int32_t)columns[LUM_COLUMN_POSITION_X].value_min,
+        .x_max = (int32_t)columns[LUM_COLUMN_POSITION_X].value_max,
+        .y_min = (int32_t)columns[LUM_COLUMN_POSITION_Y].value_min,
+        .y_max = (int32_t)columns[LUM_COLUMN_POSITION_Y].value_max,
+    };
+}
+
 /* The first bad row, when there is one: the fast checks only say that there is. */
 static bool find_row_fault(const lum_t *rows, uint32_t row_count, bool has_checksum, struct lum__page_summary *summary)
 {
@@ -148,16 +162,7 @@ static bool encode_columns(struct lum__page_scratch *scratch, const void *const 
     LUM_ASSERT(offset <= LUM__PAGE_BYTES_MAX);
     summary->byte_count = offset;
     summary->lum_digest = lum__crc32c(0, scratch->checksum, (size_t)row_count * 4);
-    summary->range = (struct lum__range){
-        .id_min = columns[LUM_COLUMN_ID].value_min,
-        .id_max = columns[LUM_COLUMN_ID].value_max,
-        .timestamp_min = columns[LUM_COLUMN_TIMESTAMP].value_min,
-        .timestamp_max = columns[LUM_COLUMN_TIMESTAMP].value_max,
-        .x_min = (int32_t)columns[LUM_COLUMN_POSITION_X].value_min,
-        .x_max = (int32_t)columns[LUM_COLUMN_POSITION_X].value_max,
-        .y_min = (int32_t)columns[LUM_COLUMN_POSITION_Y].value_min,
-        .y_max = (int32_t)columns[LUM_COLUMN_POSITION_Y].value_max,
-    };
+    summary->range = lum__page_range(columns);
     lum__page_put_header(out, row_count, offset, summary->lum_digest, columns);
     return true;
 }

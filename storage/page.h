@@ -61,6 +61,10 @@ bool lum__page_decode_columns(struct lum__page_scratch *scratch, const uint8_t *
                               uint32_t row_count, uint32_t lum_digest, lum_columns *columns, uint32_t *condition,
                               uint32_t *at);
 
+/* The same checks, without handing anything out but the page's minima and maxima. */
+bool lum__page_check(struct lum__page_scratch *scratch, const uint8_t *page, size_t page_bytes, uint32_t row_count,
+                     uint32_t lum_digest, struct lum__range *range, uint32_t *condition, uint32_t *at);
+
 /* Rows that were never encoded as columns, lent from scratch until its next use. False if a row's reserved byte is not 0 or its checksum is wrong. */
 bool lum__page_split(struct lum__page_scratch *scratch, const lum_t *rows, uint32_t row_count, lum_columns *columns);
 

@@ -122,6 +122,13 @@ static void prefix_sum_u64(uint64_t *out, const uint64_t *in, uint32_t count)
     for (uint32_t i = 0; i < count; i++) out[i] = sum += in[i];
 }
 
+/* A packed 64-bit column whose values span less than 2^30: decoded as 32-bit offsets from its min. */
+static inline bool is_narrow(const struct lum__page_descriptor *descriptor)
+{
+    return descriptor->encoding >= LUM__ENCODING_FOR &&
+           descriptor->value_max - descriptor->value_min < UINT64_C(1) << 30;
+}
+
 #define VALUE uint32_t
 #define ORDERED int32_t
 #define SIGNED  int32_t
@@ -148,6 +155,7 @@ static void prefix_sum_u64(uint64_t *out, const uint64_t *in, uint32_t count)
 
 #include "storage/page_column8.inc"
 #include "storage/page_rows.inc"
+#include "storage/page_words.inc"
 
 /* Ids that go round (devices in turn): the distance of the first repeat, checked at some rows. Small distances give way
  * to a multiple of at least 16, whose rows can be added a vector at a time. */
@@ -211,4 +219,6 @@ const struct lum__page_kernel JOIN_TOKENS(lum__page_kernel_, LUM_SIMD_LEVEL) = {
     .encode_column = encode_column,
     .encode_column_as = encode_column_as,
     .decode_column = decode_column,
+    .decode_words = decode_words,
+    .flag_words = flag_words,
 };

@@ -100,6 +100,12 @@ static inline uint32_t lum__page_type_bytes(uint8_t type)
     return type == LUM__TYPE_U8 ? 1 : type == LUM__TYPE_I32 ? 4 : 8;
 }
 
+/* What a column puts into one 32-bit word of every record (docs/format.md 6.1). */
+struct lum__page_words {
+    const uint32_t *each; /* row by row; NULL: `same` in all rows */
+    uint32_t same;
+};
+
 /* The loops of one instruction level. Arrays are 64-byte aligned unless they are a caller's rows or columns. */
 struct lum__page_kernel {
     const char *name;
@@ -123,6 +129,13 @@ struct lum__page_kernel {
      * it says. */
     bool (*decode_column)(struct lum__page_scratch *scratch, const uint8_t *page,
                           const struct lum__page_descriptor *descriptor, uint32_t row_count, void *values);
+    /* The same into words, low half first of a 64-bit column; not for columns of one byte. Lent from scratch until its
+     * next use; out[1] is not set for a 32-bit column. */
+    bool (*decode_words)(struct lum__page_scratch *scratch, const uint8_t *page,
+                         const struct lum__page_descriptor *descriptor, uint32_t row_count,
+                         struct lum__page_words out[2]);
+    /* The three columns of one byte, decoded into scratch, as words. */
+    void (*flag_words)(const struct lum__page_scratch *scratch, uint32_t row_count, uint32_t *out);
 };
 
 extern const struct lum__page_kernel lum__page_kernel_baseline;
@@ -143,6 +156,8 @@ void lum__page_kernel_force(const struct lum__page_kernel *kernel);
  * the page. */
 bool lum__page_parse(const uint8_t *page, size_t page_bytes, uint32_t row_count, uint32_t lum_digest,
                      struct lum__page_descriptor out[LUM__PAGE_COLUMNS], uint32_t *condition, uint32_t *at);
+/* The minima and maxima of the columns that scans prune by. */
+struct lum__range lum__page_range(const struct lum__page_descriptor columns[LUM__PAGE_COLUMNS]);
 /* Writes the header and the descriptors. */
 void lum__page_put_header(uint8_t *page, uint32_t row_count, uint32_t byte_count, uint32_t lum_digest,
                           const struct lum__page_descriptor columns[LUM__PAGE_COLUMNS]);

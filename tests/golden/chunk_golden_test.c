@@ -227,7 +227,7 @@ static void test_golden_chunk_is_read(void **state)
 
     (void)build_chunk(&entry);
     fill_rows(rows);
-    assert_int_equal(lum__chunk_check(bytes, store_id, &entry, scratch, read, "data/1.seg"), LUM_OK);
+    assert_int_equal(lum__chunk_check(bytes, store_id, &entry, scratch, "data/1.seg"), LUM_OK);
     assert_int_equal(lum__chunk_check_directory(bytes, 4096, store_id, &entry, "data/1.seg", &page_count), LUM_OK);
     assert_int_equal(page_count, 2);
     for (uint32_t index = 0; index < 2; index++) {

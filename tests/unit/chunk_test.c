@@ -97,7 +97,7 @@ static void expect_rows(struct fixture *fixture, uint32_t page_count_expected)
     }
     assert_int_equal(first, fixture->row_count);
     assert_int_equal(
-        lum__chunk_check(fixture->bytes, store_id, &fixture->entry, fixture->scratch, fixture->page_rows, path),
+        lum__chunk_check(fixture->bytes, store_id, &fixture->entry, fixture->scratch, path),
         LUM_OK);
 }
 
@@ -177,7 +177,7 @@ static void forge(struct fixture *fixture, struct lum__chunk_entry *entry)
 static void expect_condition(struct fixture *fixture, const struct lum__chunk_entry *entry, lum_status status,
                              uint32_t condition)
 {
-    assert_int_equal(lum__chunk_check(fixture->spare, store_id, entry, fixture->scratch, fixture->page_rows, path),
+    assert_int_equal(lum__chunk_check(fixture->spare, store_id, entry, fixture->scratch, path),
                      status);
     const struct lum__error *error = lum__error_last();
     assert_int_equal(error->condition, condition);
@@ -295,7 +295,7 @@ static void test_conditions_of_the_rest(void **state)
     expect_condition(&fixture, &fixture.entry, LUM_ERR_CORRUPT, 9);
     fixture.spare[fixture.entry.byte_count - 1] = 0;
     assert_int_equal(
-        lum__chunk_check(fixture.spare, store_id, &fixture.entry, fixture.scratch, fixture.page_rows, path), LUM_OK);
+        lum__chunk_check(fixture.spare, store_id, &fixture.entry, fixture.scratch, path), LUM_OK);
     fini(&fixture);
 }
 
@@ -308,12 +308,12 @@ static void test_every_bit(void **state)
     for (size_t bit = 0; bit < (size_t)fixture.entry.byte_count * 8; bit++) {
         fixture.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         assert_int_equal(
-            lum__chunk_check(fixture.bytes, store_id, &fixture.entry, fixture.scratch, fixture.page_rows, path),
+            lum__chunk_check(fixture.bytes, store_id, &fixture.entry, fixture.scratch, path),
             LUM_ERR_CORRUPT);
         fixture.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
     assert_int_equal(
-        lum__chunk_check(fixture.bytes, store_id, &fixture.entry, fixture.scratch, fixture.page_rows, path), LUM_OK);
+        lum__chunk_check(fixture.bytes, store_id, &fixture.entry, fixture.scratch, path), LUM_OK);
     fini(&fixture);
 }
 

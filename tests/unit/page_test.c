@@ -142,6 +142,12 @@ static void check_round_trip(uint32_t count)
         lum_columns columns;
         assert_true(lum__page_decode_columns(scratch, exact, byte_count, count, digest, &columns, &condition, &at));
         assert_columns(&columns, rows, count);
+        struct lum__range checked;
+        struct lum__page_scratch *own = aligned(sizeof *own);
+        if (!lum__page_check(own, exact, byte_count, count, digest, &checked, &condition, &at))
+            fail_msg("%s: check: condition %u at %u, %u rows", kernel->name, condition, at, count);
+        assert_memory_equal(&checked, &range, sizeof range);
+        free(own);
 
         /* the columns just read, as a source would lend them */
         struct lum__page_scratch *lent = aligned(sizeof *lent);
@@ -267,6 +273,22 @@ static void test_random_shapes(void **state)
 /* --- encodings by force
  * ------------------------------------------------------------------------------------------------- */
 
+/* The words of a column, as the digest takes them, are its values. */
+static void check_words(const struct lum__page_kernel *kernel, const uint8_t *payload,
+                        const struct lum__page_descriptor *descriptor, uint32_t count, const void *values)
+{
+    struct lum__page_words words[2];
+    uint32_t word_count = descriptor->type == LUM__TYPE_U64 ? 2 : 1;
+    assert_true(kernel->decode_words(scratch, payload, descriptor, count, words));
+    for (uint32_t word = 0; word < word_count; word++) {
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t expected = lum__get_u32((const uint8_t *)values + 4 * (i * word_count + word));
+            uint32_t found = words[word].each != NULL ? words[word].each[i] : words[word].same;
+            if (found != expected) fail_msg("%s: word %u of value %u of %u differs", kernel->name, word, i, count);
+        }
+    }
+}
+
 /* Encodes one column as asked, alone at the front of a page-sized buffer, at every level; the bytes and what is read
  * back must be the same everywhere. Returns false if the values can't be written that way. */
 static bool check_forced(uint8_t type, const void *values, uint32_t count, uint8_t encoding, uint32_t lag)
@@ -290,6 +312,7 @@ static bool check_forced(uint8_t type, const void *values, uint32_t count, uint8
         memcpy(exact, page, first.byte_count);
         assert_true(kernel->decode_column(scratch, exact, &descriptor, count, decoded));
         assert_memory_equal(decoded, values, count * lum__page_type_bytes(type));
+        if (type != LUM__TYPE_U8) check_words(kernel, exact, &descriptor, count, values);
         free(exact);
     }
     free(decoded);
@@ -320,6 +343,21 @@ static void test_each_encoding(void **state)
         }
     }
     for (int encoding = 1; encoding <= LUM__ENCODING_LAST; encoding++) assert_true(possible[encoding] > 100);
+}
+
+/* 64-bit values on both sides of a multiple of 2^32: their high halves are not all the same. */
+static void test_across_high_half(void **state)
+{
+    (void)state;
+    static uint64_t values[ROWS_MAX];
+    for (uint8_t encoding = LUM__ENCODING_STRIDE; encoding <= LUM__ENCODING_DELTA_HEAD; encoding++) {
+        for (uint64_t high = 1; high < 4; high++) {
+            uint64_t random = seed + high, edge = (high << 62) + (high << 32);
+            for (uint32_t i = 0; i < ROWS_MAX; i++)
+                values[i] = edge - 2000 + i + (encoding == LUM__ENCODING_STRIDE ? 0 : bits(&random, 8));
+            assert_true(check_forced(LUM__TYPE_U64, values, ROWS_MAX, encoding, 17));
+        }
+    }
 }
 
 /* Every width of every type, in full and partial blocks: the values 0 and 2^width - 1 are among them. */
@@ -450,7 +488,7 @@ static uint32_t conditions_page(uint32_t *digest)
     memset(rows, 0, 1100 * sizeof *rows);
     for (uint32_t i = 0; i < 1100; i++) {
         rows[i].id = 5 + 3 * i;                                                    /* stride */
-        rows[i].timestamp = (i ? rows[i - 1].timestamp : 1000) + bits(&random, 8); /* delta by 1 */
+        rows[i].timestamp = (i ? rows[i - 1].timestamp : 0xfffffff0) + bits(&random, 8); /* delta by 1, across 2^32 */
         rows[i].memory_address = bits(&random, 64);                                /* plain */
         rows[i].position_x = (int32_t)bits(&random, 9) - 100;                      /* for */
         rows[i].position_y = 7;                                                    /* constant */
@@ -475,8 +513,8 @@ static uint32_t payload_at(uint32_t column)
     return lum__get_u32(page + descriptor_at(column) + LUM__PAGE_COLUMN_AT_OFFSET);
 }
 
-/* Decoding other_page as columns answers what decoding it as rows did. */
-static void assert_columns_answer(uint32_t byte_count, uint32_t digest, bool is_good, uint32_t condition, uint32_t at)
+/* Decoding other_page as columns, and checking it, answer what decoding it as rows did. */
+static void assert_others_answer(uint32_t byte_count, uint32_t digest, bool is_good, uint32_t condition, uint32_t at)
 {
     lum_columns columns;
     uint32_t columns_condition = 0, columns_at = 0;
@@ -486,6 +524,11 @@ static void assert_columns_answer(uint32_t byte_count, uint32_t digest, bool is_
     assert_int_equal(columns_condition, condition);
     assert_int_equal(columns_at, at);
     if (!is_good) assert_null(columns.id); /* nothing of a damaged page is lent */
+    struct lum__range range;
+    assert_int_equal(
+        lum__page_check(scratch, other_page, byte_count, 1100, digest, &range, &columns_condition, &columns_at), is_good);
+    assert_int_equal(columns_condition, condition);
+    assert_int_equal(columns_at, at);
 }
 
 static void check_broken(const struct breakage *b, uint32_t byte_count, uint32_t digest)
@@ -498,7 +541,7 @@ static void check_broken(const struct breakage *b, uint32_t byte_count, uint32_t
     if (is_good || condition != b->condition || at != b->at)
         fail_msg("byte %u = %u: condition %u at %u, expected %u at %u", b->byte, b->value, condition, at, b->condition,
                  b->at);
-    assert_columns_answer(byte_count, digest, is_good, condition, at);
+    assert_others_answer(byte_count, digest, is_good, condition, at);
     bool is_unsupported = b->condition == 203 || b->condition == 204 || b->condition == 211;
     assert_int_equal(lum__page_condition_is_unsupported(condition), is_unsupported);
 }
@@ -612,7 +655,7 @@ static void test_each_bit(void **state)
         other_page[bit / 8] ^= (uint8_t)(1u << bit % 8);
         memset(back, 0x11, 1100 * sizeof *back);
         bool is_good = lum__page_decode(scratch, other_page, byte_count, 1100, digest, back, &condition, &at);
-        assert_columns_answer(byte_count, digest, is_good, condition, at);
+        assert_others_answer(byte_count, digest, is_good, condition, at);
         if (!is_good) continue;
         assert_memory_equal(back, rows, 1100 * sizeof *rows);
         inert++;
@@ -628,7 +671,7 @@ int main(void)
         cmocka_unit_test(test_each_width),    cmocka_unit_test(test_choices),
         cmocka_unit_test(test_row_faults),    cmocka_unit_test(test_missing_columns_are_defaults),
         cmocka_unit_test(test_conditions),    cmocka_unit_test(test_stride_of_one_row),
-        cmocka_unit_test(test_each_bit),
+        cmocka_unit_test(test_each_bit),      cmocka_unit_test(test_across_high_half),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
