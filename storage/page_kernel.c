@@ -123,7 +123,7 @@ static void prefix_sum_u64(uint64_t *out, const uint64_t *in, uint32_t count)
 }
 
 /* A packed 64-bit column whose values span less than 2^30: decoded as 32-bit offsets from its min. */
-static inline bool is_narrow(const struct lum__page_descriptor *descriptor)
+static inline bool has_small_span(const struct lum__page_descriptor *descriptor)
 {
     return descriptor->encoding >= LUM__ENCODING_FOR &&
            descriptor->value_max - descriptor->value_min < UINT64_C(1) << 30;
