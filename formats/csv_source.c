@@ -92,17 +92,17 @@ static bool parse_row(const struct lum__csv_source *source, struct lum__csv_curs
     return true;
 }
 
-/* A bad row: the load's end, or to be told. */
-static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_begin,
+/* A bad row: the load's end, or to be told. row: from 0. */
+static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_index, uint64_t row, const uint8_t *row_begin,
                              const uint8_t *row_end, const struct lum__row_fault *fault)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
-    uint64_t line = lum__text_piece_line(worker->piece, &worker->lines, worker->next_row, fault->at);
+    uint64_t line = lum__text_piece_line(worker->piece, &worker->lines, row, fault->at);
     uint64_t offset = lum__text_piece_offset(worker->piece, fault->at);
 
     if (source->rejects == NULL) return lum__fault_raise(fault, source->name, line, offset);
     if (row_end < worker->end && row_end[-1] == '\r' && *row_end == '\n') ++row_end;
-    const struct lum__rejected_row rejected = {.row = worker->next_row + 1,
+    const struct lum__rejected_row rejected = {.row = row + 1,
                                                .line = line,
                                                .offset = offset,
                                                .column = fault->column,
@@ -122,6 +122,27 @@ struct filled {
     lum_status status;
 };
 
+/* The rows that were put off; after a failure the call has come as far as the row that failed. */
+static void refuse_all(struct lum__csv_source *source, uint32_t worker_index, struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+    struct lum__row_fault fault;
+
+    for (uint32_t i = 0; i < worker->refused_count && filled->status == LUM_OK; ++i) {
+        const struct lum__csv_refused *refused = &worker->refused[i];
+        if (refused->rule == 0)
+            lum__csv_fault_count(source, refused->begin, refused->field_count, &fault);
+        else
+            lum__csv_fault_field(source, &source->plan.rules[refused->rule - 1], &refused->field, refused->offence.error,
+                                 refused->offence.at, &fault);
+        filled->status = refuse_row(source, worker_index, refused->row, refused->begin, refused->end, &fault);
+        if (filled->status == LUM_OK) continue;
+        filled->count = refused->good_before;
+        filled->bad_count -= worker->refused_count - 1 - i;
+    }
+    worker->refused_count = 0;
+}
+
 /* The row at worker->at, the slow and exact way: a row more, or a bad one. */
 static void take_row(struct lum__csv_source *source, uint32_t worker_index, struct filled *filled)
 {
@@ -137,26 +158,35 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     if (parse_row(source, &cursor, source->plan.rows_before + worker->next_row + 1, &filled->rows[filled->count], &field, &fault)) {
         filled->count++;
     } else {
+        refuse_all(source, worker_index, filled); /* those before it */
+        if (filled->status != LUM_OK) return;
         filled->bad_count++;
-        filled->status = refuse_row(source, worker_index, row_begin, cursor.at, &fault);
+        filled->status = refuse_row(source, worker_index, worker->next_row, row_begin, cursor.at, &fault);
     }
     worker->at = cursor.at;
     worker->next_row++;
     worker->rows_left--;
 }
 
-/* The row at worker->at, of the index and without quotes. */
-static void refuse_indexed_row(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_end,
-                               const struct lum__row_fault *fault, struct filled *filled)
+/* The row at worker->at, of the index and without quotes, which is bad: puts it off, the caller says why. row_end: its line
+ * end's first byte. */
+static struct lum__csv_refused *put_off(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_end,
+                                        struct filled *filled)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
 
-    if (row_end < worker->end) ++row_end; /* the line end, or its first byte */
+    LUM_ASSERT(worker->refused_count < LUM__CSV_REFUSED_MAX);
+    struct lum__csv_refused *refused = &worker->refused[worker->refused_count++];
+    if (row_end < worker->end) ++row_end;
+    refused->row = worker->next_row;
+    refused->begin = worker->at;
+    refused->end = row_end;
+    refused->good_before = filled->count;
     filled->bad_count++;
-    filled->status = refuse_row(source, worker_index, worker->at, row_end, fault);
     worker->at = row_end;
     worker->next_row++;
     worker->rows_left--;
+    return refused;
 }
 
 /* The row at worker->at, which the kernel marked. */
@@ -165,17 +195,18 @@ static void take_marked_row(struct lum__csv_source *source, uint32_t worker_inde
 {
     const struct lum__csv_worker *worker = source->workers[worker_index];
     const struct lum__csv_index *index = &worker->index;
-    struct lum__row_fault fault;
 
     if (index->has_quotes || index->bad[row] == LUM__CSV_BAD_CHECKSUM) {
         take_row(source, worker_index, filled);
         return;
     }
-    const struct lum__mapping_rule *rule = &source->plan.rules[index->bad[row] - 1];
-    struct lum__csv_field field = {.text = rule->column == 0 ? worker->at : index->text + ends[rule->column - 1] + 1};
-    field.length = (size_t)(index->text + ends[rule->column] - field.text);
-    lum__csv_fault_field(source, rule, &field, index->offences[row].error, index->offences[row].at, &fault);
-    refuse_indexed_row(source, worker_index, index->text + ends[source->fast.field_count - 1], &fault, filled);
+    const uint32_t column = source->plan.rules[index->bad[row] - 1].column;
+    const uint8_t *field = column == 0 ? worker->at : index->text + ends[column - 1] + 1;
+    const uint8_t *row_end = index->text + ends[source->fast.field_count - 1];
+    struct lum__csv_refused *refused = put_off(source, worker_index, row_end, filled);
+    refused->rule = index->bad[row];
+    refused->field = (struct lum__csv_field){.text = field, .length = (size_t)(index->text + ends[column] - field)};
+    refused->offence = index->offences[row];
 }
 
 /* The first row from `row` on that the kernel marked; row_count if there is none. */
@@ -221,7 +252,6 @@ static void take_odd_row(struct lum__csv_source *source, uint32_t worker_index, 
     struct lum__csv_worker *worker = source->workers[worker_index];
     struct lum__csv_index *index = &worker->index;
     const uint32_t first = index->position_at;
-    struct lum__row_fault fault;
 
     worker->at = index->text + index->row_begin;
     lum__csv_index_skip_row(index);
@@ -229,8 +259,10 @@ static void take_odd_row(struct lum__csv_source *source, uint32_t worker_index, 
         take_row(source, worker_index, filled);
         return;
     }
-    lum__csv_fault_count(source, worker->at, index->position_at - first, &fault);
-    refuse_indexed_row(source, worker_index, index->text + index->positions[index->position_at - 1], &fault, filled);
+    struct lum__csv_refused *refused =
+        put_off(source, worker_index, index->text + index->positions[index->position_at - 1], filled);
+    refused->rule = 0;
+    refused->field_count = index->position_at - first;
 }
 
 /* The next rows: as many as the kernel can do at once, or one the slow way. */
@@ -275,7 +307,10 @@ static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t
             take_rows(source, worker_index, wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX, &filled);
         else
             take_row(source, worker_index, &filled);
+        if (source->rejects == NULL || worker->refused_count >= LUM__CSV_REFUSED_MANY)
+            refuse_all(source, worker_index, &filled);
     }
+    refuse_all(source, worker_index, &filled);
     /* Counters for reports; they order nothing. */
     atomic_fetch_add_explicit(&source->rows_read, filled.count + filled.bad_count, memory_order_relaxed);
     if (filled.bad_count > 0) atomic_fetch_add_explicit(&source->rows_rejected, filled.bad_count, memory_order_relaxed);

@@ -12,6 +12,18 @@
 #include "formats/text_kernel.h"
 #include "formats/text_pieces.h"
 
+/* A row that will be refused, once there are some: telling it takes much code, which is in the caches then. */
+struct lum__csv_refused {
+    uint64_t row;          /* from 0 */
+    const uint8_t *begin, *end;
+    size_t good_before;    /* rows that this call of fill() had by then */
+    uint32_t rule;         /* of plan.rules, from 1; 0: the row has field_count fields */
+    uint32_t field_count;
+    struct lum__csv_field field;
+    struct lum__csv_offence offence;
+};
+enum { LUM__CSV_REFUSED_MANY = 64, LUM__CSV_REFUSED_MAX = LUM__CSV_REFUSED_MANY + LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK };
+
 /* Where a worker is in its piece: written by open_piece(), then only touched by that worker's fill(). */
 struct lum__csv_worker {
     const struct lum__text_piece *piece;
@@ -20,6 +32,8 @@ struct lum__csv_worker {
     const uint8_t *at, *end; /* the next row, or empty lines before it; the piece's end */
     struct lum__line_counter lines;
     struct lum__csv_index index; /* where it has rows left, the first one is the next row */
+    uint32_t refused_count;      /* 0 outside of fill() */
+    struct lum__csv_refused refused[LUM__CSV_REFUSED_MAX];
 };
 
 /* How a sentence on a rule's column begins: `column 4 "longitude", for position_x: `. */

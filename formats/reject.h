@@ -25,8 +25,8 @@ struct lum__rejected_row {
 enum { LUM__REASON_BYTES_MAX = 512 };
 char *lum__reject_reason(const struct lum__rejected_row *row, char out[LUM__REASON_BYTES_MAX]);
 
-/* Where a source tells them. row() is called in fill(), by the worker's thread, for the rows of its piece in order, between the rows
- * that are good; a status other than LUM_OK (for example: more than the user allows) ends the load as a bad row would. */
+/* Where a source tells them. row() is called in fill(), by the worker's thread, for the refused rows of its piece in order;
+ * a status other than LUM_OK (for example: more than the user allows) ends the load as a bad row would. */
 struct lum__reject_sink {
     void *context;
     lum_status (*row)(void *context, uint32_t worker, const struct lum__rejected_row *row);
