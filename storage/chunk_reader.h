@@ -1,9 +1,9 @@
 /* storage/chunk_reader.h - brings the pages of chunks into memory, ahead of their use. The engine below chunk_scan.h:
  * the readers of one source share its chunks, each reader belongs to one thread.
  *
- * A reader has a few slots of one size. A unit is what one slot holds: a whole chunk, or, where a chunk does not fit or
- * only some of its pages are wanted, first its directory and then windows of neighbouring pages. Units are read and
- * handed out in order:
+ * A reader has a few slots of one size. A unit is what one slot holds: a whole chunk, or several small ones that lie
+ * side by side; or, where a chunk does not fit or only some of its pages are wanted, first its directory and then
+ * windows of neighbouring pages. Units are read and handed out in order:
  *
  *   free --claim, submit reads--> in flight --all reaped, oldest first--> active (its pages are handed out) --> free
  *
@@ -35,21 +35,25 @@ struct lum__chunk_source {
     uint32_t workers;    /* readers that memory allows */
     uint32_t slot_count; /* of each reader */
     uint32_t slot_bytes;
+    size_t run_chunks_max; /* in one unit */
     pthread_mutex_t mutex;
     size_t next_index;      /* under the mutex */
     uint64_t next_position; /* under the mutex: rows before next_index */
     uint64_t pages_pruned;  /* under the mutex: of chunks that were passed over */
 };
 
-/* A part of a chunk, read in one go. */
+/* A part of a chunk, or a run of whole ones, read in one go. */
 struct lum__chunk_unit {
     size_t chunk_index;
+    size_t run_end;                /* index behind the run's last chunk; chunk_index goes up to it */
     uint64_t position;             /* of the chunk's first row */
-    uint32_t begin, end;           /* bytes of the chunk, multiples of 4,096 */
+    uint64_t begin, end;           /* bytes of the segment, multiples of 4,096 */
     uint32_t page_first, page_end; /* of a window */
     bool is_first;                 /* begins with the directory */
     bool is_rows;                  /* rows in memory: nothing is read */
     bool is_whole;
+    bool is_run;     /* more than one chunk */
+    bool is_run_bad; /* something in it could not be read: each chunk is read again, by itself */
 };
 
 struct lum__chunk_slot {

@@ -45,8 +45,8 @@ typedef lum_status (*lum__chunk_visitor)(void *context, uint32_t worker, size_t 
 typedef lum_status (*lum__chunk_damage)(void *context, uint32_t worker, size_t chunk_index);
 
 /* Scans chunks [first, first + count) of an array with `workers` threads (lum__parallel). Each worker takes the next
- * chunk from a shared counter, and reads ahead (lum__io_queue, 1 MiB requests) the ones after it while it decodes.
- * damage NULL: the first damage ends the scan. counts may be NULL. */
+ * chunk, or run of small ones, from a shared counter, and reads ahead (lum__io_queue, 1 MiB requests) the ones after it
+ * while it decodes. damage NULL: the first damage ends the scan. counts may be NULL. */
 LUM_MUST_USE lum_status lum__chunk_scan(struct lum__fs *fs, struct lum__segment_files *files,
                                         const struct lum__chunk_entry *chunks, size_t chunk_count,
                                         const struct lum__chunk_scan_options *options, uint32_t workers,

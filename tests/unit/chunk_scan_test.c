@@ -303,7 +303,8 @@ static void test_unreadable_and_cut_short(void **state)
     struct lum__sim_fault fault = {.call = LUM__SIM_COMPLETION_READ, .nth = 3, .os_errno = EIO, .path_prefix = "data/"};
     lum__sim_arm(store.sim, &fault);
     visit_init(&visit, &store);
-    assert_int_equal(run_scan(&store, &options, 2, visit_damage, &visit, &counts), LUM_OK);
+    uint32_t workers = 26; /* as many as chunks: each is read by itself */
+    assert_int_equal(run_scan(&store, &options, workers, visit_damage, &visit, &counts), LUM_OK);
     assert_int_equal(visit.mistakes, 0);
     assert_int_equal(visit.damage_count, 1);
     assert_int_equal(visit.error.status, LUM_ERR_IO);
@@ -350,6 +351,66 @@ static void test_unreadable_and_cut_short(void **state)
     assert_int_equal(visit.error.status, LUM_ERR_CORRUPT);
     assert_string_equal(visit.error.file, path);
     assert_int_equal(visit.mistakes, 0);
+    visit_fini(&visit);
+    lum__catalogue_unpin(store.catalogue, version);
+    chunk_store_close(&store);
+}
+
+/* Small chunks side by side are read together. Where that fails, each is read by itself, and only what cannot be read then
+ * is damaged. */
+static void test_run_is_read_again(void **state)
+{
+    (void)state;
+    struct chunk_store store;
+    struct visit visit;
+    struct lum__chunk_scan_options options = {.range = LUM__RANGE_ALL, .store_id = chunk_store_id};
+    struct lum__sim_fault together = {
+        .call = LUM__SIM_COMPLETION_READ, .nth = 1, .os_errno = EIO, .path_prefix = "data/", .is_lasting = true};
+
+    fill(&store);
+    const struct lum__catalogue_version *version = lum__catalogue_pin(store.catalogue);
+    lum__sim_arm(store.sim, &together);
+    uint64_t reads = lum__sim_call_count(store.sim, LUM__SIM_READ);
+    visit_init(&visit, &store);
+    assert_int_equal(run_scan(&store, &options, 1, visit_damage, &visit, NULL), LUM_OK);
+    uint64_t damage_count = visit.damage_count, row_count = visit.row_count;
+    reads = lum__sim_call_count(store.sim, LUM__SIM_READ) - reads;
+    assert_in_range(damage_count, 1, 10); /* the large ones */
+    assert_true(row_count >= 10 * 10000);
+    visit_fini(&visit);
+    lum__sim_disarm(store.sim);
+
+    struct lum__sim_fault alone = {.call = LUM__SIM_READ, .nth = reads, .os_errno = EIO, .path_prefix = "data/"};
+    lum__sim_arm(store.sim, &together);
+    lum__sim_arm(store.sim, &alone); /* the last of those that are read again */
+    visit_init(&visit, &store);
+    assert_int_equal(run_scan(&store, &options, 1, visit_damage, &visit, NULL), LUM_OK);
+    assert_int_equal(visit.mistakes, 0);
+    assert_int_equal(visit.damage_count, damage_count + 1);
+    assert_int_equal(visit.row_count, row_count - 10000);
+    visit_fini(&visit);
+    lum__sim_disarm(store.sim);
+
+    struct lum__file *file; /* a run that the end of the file cuts off */
+    char path[64];
+    const struct lum__chunk_entry *cut = &version->chunks[version->chunk_count - 2];
+    lum__segment_path(cut->segment, path);
+    assert_int_equal(lum__fs_open_file(store.fs, path, LUM__OPEN_WRITE, &file), LUM_OK);
+    assert_int_equal(lum__file_truncate(file, cut->offset + 4096), LUM_OK);
+    assert_int_equal(lum__file_close(file), LUM_OK);
+    visit_init(&visit, &store);
+    assert_int_equal(run_scan(&store, &options, 1, visit_damage, &visit, NULL), LUM_OK);
+    uint64_t behind = 0, rows_behind = 0;
+    for (size_t index = 0; index < version->chunk_count; index++) {
+        const struct lum__chunk_entry *entry = &version->chunks[index];
+        if (entry->segment != cut->segment || entry->offset < cut->offset) continue;
+        behind++;
+        rows_behind += entry->row_count;
+    }
+    assert_int_equal(visit.mistakes, 0);
+    assert_int_equal(visit.damage_count, behind);
+    assert_int_equal(visit.row_count, store.row_count - rows_behind);
+    assert_int_equal(visit.error.status, LUM_ERR_CORRUPT);
     visit_fini(&visit);
     lum__catalogue_unpin(store.catalogue, version);
     chunk_store_close(&store);
@@ -433,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_cursor),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_unreadable_and_cut_short),
+        cmocka_unit_test(test_run_is_read_again),
         cmocka_unit_test(test_visitor_ends_it),
         cmocka_unit_test(test_cursor_goes_on_behind_damage),
     };
