@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,10 +30,18 @@ bool lum__reject_files_fail(struct lum__reject_files *files, int os_errno, const
 
 /* ------------------------------------------------------------------------------------------------------- refusals */
 
+static const char other[] = "name another file for the refused rows";
+
+static int refuse_rows_of_others(const char *path)
+{
+    return lum__message_refuse(LUM__EXIT_USAGE, "ERR_EXISTS", path,
+                               "it may hold rows that an earlier load refused: load them or move it away, or name another file",
+                               "the reject file %s is there already", path);
+}
+
 /* A name that the rows must not go to, said; 0 if there is nothing against it. */
 static int check_name(const char *path, const char *store, const char *const *inputs, size_t input_count)
 {
-    static const char other[] = "name another file for the refused rows";
     struct stat info;
     int exit_code = lum__target_check("reject file", path, other, store, inputs, input_count);
     if (exit_code != 0 || stat(path, &info) != 0) return exit_code;
@@ -40,13 +49,40 @@ static int check_name(const char *path, const char *store, const char *const *in
         return lum__message_refuse(LUM__EXIT_USAGE, "ERR_USAGE", path, other,
                                    "the reject file %s is not a regular file: rows in it could not be made durable", path);
     }
-    if (info.st_size == 0) return 0;
-    return lum__message_refuse(LUM__EXIT_USAGE, "ERR_EXISTS", path,
-                               "it may hold rows that an earlier load refused: load them or move it away, or name another file",
-                               "the reject file %s is there already", path);
+    return info.st_size == 0 ? 0 : refuse_rows_of_others(path);
 }
 
 /* -------------------------------------------------------------------------------------------------------- opening */
+
+/* Two loads would write over each other, or rename each other's file: it belongs to the one that has its lock, which the kernel gives back with the
+ * process. Where the file system has no locks, the name has to do. */
+static int lock(int fd, const char *path)
+{
+    struct stat own, named;
+    bool is_taken = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    /* Who had the lock before us may have renamed or removed the file after we opened it. */
+    if (!is_taken) is_taken = fstat(fd, &own) != 0 || stat(path, &named) != 0 || own.st_dev != named.st_dev || own.st_ino != named.st_ino;
+    if (!is_taken) return 0;
+    return lum__message_refuse(LUM__EXIT_BUSY, "ERR_BUSY", path, "wait for the other load, or name another file for the refused rows",
+                               "another load has the reject file %s open", path);
+}
+
+/* Not ours, so nothing is to be cut off it. */
+static int give_up(struct lum__reject_files *files, enum lum__reject_file file, int exit_code)
+{
+    (void)close(files->fds[file]);
+    files->fds[file] = -1;
+    return exit_code;
+}
+
+/* The file that was opened, if it is empty still, or will be ours. */
+static int take_one(struct lum__reject_files *files, enum lum__reject_file file)
+{
+    struct stat info;
+    int exit_code = lock(files->fds[file], files->paths[file]);
+    if (exit_code == 0 && fstat(files->fds[file], &info) == 0 && info.st_size > 0) exit_code = refuse_rows_of_others(files->paths[file]);
+    return exit_code == 0 ? 0 : give_up(files, file, exit_code);
+}
 
 /* Makes one file, or takes the empty one of that name. */
 static int open_one(struct lum__reject_files *files, enum lum__reject_file file)
@@ -58,7 +94,7 @@ static int open_one(struct lum__reject_files *files, enum lum__reject_file file)
         files->was_there[file] = true;
         files->fds[file] = open(path, flags);
     }
-    if (files->fds[file] >= 0) return 0;
+    if (files->fds[file] >= 0) return take_one(files, file);
     return lum__message_system(errno, path, "cannot make the reject file %s", path);
 }
 
@@ -82,11 +118,8 @@ int lum__reject_files_open(struct lum__reject_files *files, const char *path, co
 
 /* ------------------------------------------------------------------------------------------------------- going on */
 
-/* Rows of no committed transaction that a load which was killed left behind: kept, under another name. */
-static int set_aside(const char *path)
+static int give_another_name(const char *path)
 {
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return 0;
     for (int number = 1; number < 1000; number++) {
         char name[PATH_MAX];
         if (snprintf(name, sizeof name, "%s.uncommitted-%d", path, number) >= (int)sizeof name) break;
@@ -97,6 +130,19 @@ static int set_aside(const char *path)
         if (errno != EEXIST) return lum__message_system(errno, path, "cannot rename %s", path);
     }
     return lum__message_system(EEXIST, path, "cannot find a free name for %s", path);
+}
+
+/* Rows of no committed transaction that a load which was killed left behind: kept, under another name. */
+static int set_aside(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return lum__message_system(errno, path, "cannot open the reject file %s", path);
+    int exit_code = lock(fd, path); /* a load that runs needs it where it is */
+    if (exit_code == 0) exit_code = give_another_name(path);
+    (void)close(fd);
+    return exit_code;
 }
 
 static int refuse_file(const char *path, const char *what)
@@ -129,14 +175,18 @@ static int reopen_one(struct lum__reject_files *files, enum lum__reject_file fil
     files->was_there[file] = true;
     files->fds[file] = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (files->fds[file] < 0 && errno == ENOENT) return refuse_file(path, "is not there: it held rows that the interrupted load refused");
+    if (files->fds[file] < 0 && errno == EISDIR) return refuse_file(path, "is not a regular file");
     if (files->fds[file] < 0 || fstat(files->fds[file], &info) != 0) return lum__message_system(errno, path, "cannot open the reject file %s", path);
     if (!S_ISREG(info.st_mode)) return refuse_file(path, "is not a regular file");
+    int exit_code = lock(files->fds[file], path);
+    if (exit_code != 0) return give_up(files, file, exit_code);
     if ((uint64_t)info.st_size < point->bytes[file]) return refuse_file(path, "is shorter than the interrupted load left it");
     int is_same = has_sum(files->fds[file], file == LUM__REJECT_ROWS ? point->header_bytes : 0, point->bytes[file], point->sums[file]);
     if (is_same < 0) return lum__message_system(errno, path, "cannot read the reject file %s", path);
     if (!is_same) return refuse_file(path, "is not as the interrupted load left it: it was changed");
     files->bytes[file] = files->bytes_started[file] = point->bytes[file];
     files->sums[file] = point->sums[file];
+    files->header_bytes_there = point->header_bytes;
     return 0;
 }
 
@@ -175,6 +225,20 @@ static size_t find_shape(const uint8_t *header, size_t header_bytes)
     for (size_t at = 0; at + sizeof before - 1 <= header_bytes; at++)
         if (memcmp(header + at, before, sizeof before - 1) == 0) found = at + sizeof before - 1;
     return found;
+}
+
+bool lum__reject_files_has_header(const struct lum__reject_files *files)
+{
+    if (files->bytes[LUM__REJECT_ROWS] == 0) return true;
+    size_t compared = files->shape_offset > 0 ? files->shape_offset : files->header_bytes;
+    uint8_t *there = malloc(compared + 1);
+    if (!there || files->header_bytes_there != files->header_bytes) {
+        free(there);
+        return false;
+    }
+    bool is_same = pread(files->fds[LUM__REJECT_ROWS], there, compared, 0) == (ssize_t)compared && memcmp(there, files->header, compared) == 0;
+    free(there);
+    return is_same;
 }
 
 bool lum__reject_files_set_header(struct lum__reject_files *files, const struct lum__row_source *reader)

@@ -28,6 +28,7 @@ struct lum__reject_files {
     bool is_text;                      /* rows are lines */
     uint8_t *header;                   /* of FILE */
     size_t header_bytes;
+    size_t header_bytes_there; /* of the FILE that a load goes on with */
     size_t shape_offset; /* of the row count in an npy header; 0: none */
     uint64_t bytes[LUM__REJECT_FILES];
     uint64_t bytes_started[LUM__REJECT_FILES]; /* of these: on their way to the disk */
@@ -39,8 +40,8 @@ struct lum__reject_files {
     const char *failed_doing, *failed_path;
 };
 
-/* Makes both files, or takes empty ones. Refuses, and says why: a name that is taken by something else than an empty file,
- * a file that is an input or lies in the store. Returns 0 or an exit code. */
+/* Makes both files, or takes empty ones, and locks them until they are closed. Refuses, and says why: a name that is taken by something else than an
+ * empty file, a file that is an input or lies in the store, one that another load has open. Returns 0 or an exit code. */
 int lum__reject_files_open(struct lum__reject_files *files, const char *path, const char *store,
                            const char *const *inputs, size_t input_count);
 /* Goes on behind a point: proves that both files begin as they did then, and cuts off what is behind it. A point without rows: makes new files; what
@@ -49,6 +50,8 @@ int lum__reject_files_go_on(struct lum__reject_files *files, const char *path, c
                             size_t input_count, const struct lum__reject_point *point);
 /* What FILE begins with, from the first input's reader. False: no memory, or a header that nobody can continue. */
 bool lum__reject_files_set_header(struct lum__reject_files *files, const struct lum__row_source *reader);
+/* A FILE that is gone on with begins with this header: under another one its rows would be read as something else. */
+bool lum__reject_files_has_header(const struct lum__reject_files *files);
 
 /* Appends; false after a failure, this or an earlier one. */
 bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes,

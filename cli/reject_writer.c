@@ -422,8 +422,9 @@ lum_status lum__reject_writer_begin_input(struct lum__reject_writer *writer, con
         else
             lum__reject_files_set_header(&writer->files, reader);
         lum_status status = failure_status(writer);
+        bool has_header = status != LUM_OK || lum__reject_files_has_header(&writer->files);
         pthread_mutex_unlock(&writer->mutex);
-        return status;
+        return has_header ? status : lum_source_fail(writer->options.path, 0, UINT64_MAX, "the reject file's header is not as the interrupted load left it: it was changed");
     }
     const char *difference = find_difference(writer, reader);
     if (!difference) return LUM_OK;

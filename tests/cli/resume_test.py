@@ -343,6 +343,13 @@ def test_reject_files():
     refused(words, "r.bad is shorter than")
     write("r.bad", rows.replace(b"y\n", b"z\n"))
     refused(words, "r.bad is not as the interrupted load left it")
+    write("r.bad", rows.replace(b"position_x", b"position_y"))
+    refused(words, "r.bad: the reject file's header is not as the interrupted load left it")
+    os.rename("r.bad", "kept.bad")
+    os.mkdir("r.bad")
+    refused(words, "r.bad is not a regular file")
+    os.rmdir("r.bad")
+    remove("kept.bad")
     write("r.bad", rows)
     write("r.bad.errors.csv", errors.replace(b"101", b"102"))
     refused(words, "r.bad.errors.csv is not as the interrupted load left it")
@@ -357,6 +364,33 @@ def test_reject_files():
     with open("r.bad", "rb") as file:
         check(file.read() == rows, "r.bad has the rows of the load, and no others")
     remove("r.lum", "r.bad", "r.bad.errors.csv")
+
+
+def test_two_loads_do_not_share_a_reject_file():
+    """The second one would write over the rows of the first, or give its file another name."""
+    text = csv_text(0, 100) + csv_text(COUNT, 100, header=False) * 20
+    write("p.csv", csv_text(0, 100))
+    first = subprocess.Popen([LUM, "load", "1.lum", "-", "--label", "l", "--commit-every", str(EVERY), "--on-error", "reject=both.bad", "-q"],
+                             stdin=subprocess.PIPE)
+    second = ["load", "2.lum", "p.csv", "--label", "l", "--on-error", "reject=both.bad"]
+    deadline = time.monotonic() + 30
+    while not os.path.exists("both.bad.errors.csv") and time.monotonic() < deadline:
+        time.sleep(0.005)
+    for more in ([], ["--resume"]):
+        check("another load has the reject file both.bad open" in lum(*second, *more, expect=4).err, more, "while it is empty")
+    first.stdin.write(text)
+    first.stdin.flush()
+    while os.path.getsize("both.bad.errors.csv") == 0 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    check(os.path.getsize("both.bad.errors.csv") > 0, "no refused row is written")
+    lum(*second, expect=2)  # it is there already
+    check("another load has the reject file both.bad open" in lum(*second, "--resume", expect=4).err, "while it has rows")
+    first.stdin.close()
+    check(first.wait() == 0, "the first load")
+    with open("both.bad", "rb") as file:
+        check(file.read().count(b",x\n") == 21, "the rows of the first load")
+    check(sorted(name for name in os.listdir(".") if "both.bad" in name) == ["both.bad", "both.bad.errors.csv"], os.listdir("."))
+    remove("1.lum", "2.lum", "both.bad", "both.bad.errors.csv")
 
 
 def test_rows_of_no_commit_are_set_aside():
