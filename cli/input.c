@@ -30,7 +30,7 @@ struct lum_input {
     char *name;
     int fd;
     bool is_regular, is_at_start;
-    uint64_t bytes_total;
+    uint64_t bytes_total, file_bytes; /* to be read; the file's size when it was opened */
     enum lum_compression compression;
     struct lum_decoder *decoder;
     pthread_t thread;
@@ -198,6 +198,16 @@ static lum_status read_decoded(struct lum_input *input, uint8_t *out, size_t byt
     return LUM_OK;
 }
 
+/* A plain file that somebody cuts while it is read would end within a row, or a number. (Files of /sys have fewer bytes than they say, and go on
+ * saying so.) */
+static lum_status check_length(const struct lum_input *input)
+{
+    struct stat facts;
+    uint64_t read = atomic_load_explicit(&input->bytes_read, memory_order_relaxed);
+    if (read >= input->bytes_total || fstat(input->fd, &facts) != 0 || (uint64_t)facts.st_size >= input->file_bytes) return LUM_OK;
+    return fail(input, "the file became shorter while it was read");
+}
+
 static lum_status read_plain(struct lum_input *input, uint8_t *out, size_t bytes_max, size_t *bytes)
 {
     *bytes = 0;
@@ -208,6 +218,7 @@ static lum_status read_plain(struct lum_input *input, uint8_t *out, size_t bytes
         ssize_t got = read_raw(input, out, bytes_max);
         if (got < 0) return fail_errno(input->name, "cannot read the input", errno);
         *bytes = (size_t)got;
+        if (got == 0 && input->is_regular) return cancel_if_interrupted(check_length(input));
     }
     return *bytes == 0 ? cancel_if_interrupted(LUM_OK) : LUM_OK;
 }
@@ -276,6 +287,7 @@ static lum_status open_file(struct lum_input *input, const char *path)
     if (input->is_regular) {
         off_t at = lseek(input->fd, 0, SEEK_CUR); /* stdin may stand anywhere */
         input->is_at_start = at == 0;
+        input->file_bytes = (uint64_t)facts.st_size;
         input->bytes_total = at >= 0 && at < facts.st_size ? (uint64_t)(facts.st_size - at) : 0;
         (void)posix_fadvise(input->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* advice only */
     }

@@ -192,6 +192,32 @@ static void a_cut_stream_is_an_error(void **state)
 
 /* gzip, bzip2 and xz carry checksums: a flipped bit is seen, or (name, time and the like in a header) changes nothing.
  */
+/* A row, or a number, would be taken for whole where the file was cut. */
+static void a_file_that_is_cut_while_it_is_read_is_an_error(void **state)
+{
+    enum { PLAIN = 1000000, FIRST = 100000, CUT = 500000 };
+    static uint8_t bytes[PLAIN];
+    char *plain = make_plain(PLAIN);
+    struct lum_input *input;
+    size_t got, sum = 0;
+
+    (void)state;
+    for (int longer = 0; longer < 2; longer++) { /* what grows is read to its end */
+        write_file(plain, PLAIN - longer * CUT);
+        assert_int_equal(lum_input_open(path, &input), LUM_OK);
+        assert_int_equal(lum_input_read(input, bytes, FIRST, &got), LUM_OK);
+        if (longer) write_file(plain, PLAIN);
+        else assert_int_equal(truncate(path, CUT), 0);
+        lum_status status;
+        for (sum = got; (status = lum_input_read(input, bytes, FIRST, &got)) == LUM_OK && got > 0;) sum += got;
+        assert_int_equal(status, longer ? LUM_OK : LUM_ERR_INPUT);
+        assert_int_equal(sum, longer ? PLAIN : CUT);
+        if (!longer) assert_non_null(strstr(lum_last_error()->message, "became shorter"));
+        lum_input_close(input);
+    }
+    free(plain);
+}
+
 static void a_flipped_bit_is_seen(void **state)
 {
     char *plain = make_plain(3000), *got;
@@ -397,6 +423,7 @@ int main(void)
         cmocka_unit_test(every_compression_reads_back),
         cmocka_unit_test(members_are_read_one_after_the_other),
         cmocka_unit_test(a_cut_stream_is_an_error),
+        cmocka_unit_test(a_file_that_is_cut_while_it_is_read_is_an_error),
         cmocka_unit_test(a_flipped_bit_is_seen),
         cmocka_unit_test(what_follows_a_stream_is_refused),
         cmocka_unit_test(what_cannot_be_opened_says_why),
