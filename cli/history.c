@@ -7,6 +7,7 @@
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/result.h"
+#include "cli/text.h"
 
 static const struct lum__option own_options[] = {{.name = "limit",
                                                   .kind = LUM__OPTION_NUMBER,
@@ -94,11 +95,20 @@ static void write_lines(struct lum__json *json, const char *name, const char *te
     lum__json_end_array(json);
 }
 
+static void print_line(const char *word, const char *text)
+{
+    printf("    %-8s ", word);
+    lum__text_put(stdout, text);
+    putchar('\n');
+}
+
 static void print_lines(const char *word, const char *text)
 {
     while (*text) {
         size_t length = strcspn(text, "\n");
-        printf("    %-8s %.*s\n", word, (int)length, text);
+        char *line = strndup(text, length);
+        if (line) print_line(word, line);
+        free(line);
         text += length + (text[length] == '\n');
     }
 }
@@ -136,7 +146,7 @@ static void print(const lum_transaction_data *item, bool is_verbose)
         printf("    %s LUM%s in %s chunk%s, digest %08" PRIx32 "\n", lum__human_count(item->lum_count),
                item->lum_count == 1 ? "" : "s", lum__human_count(item->chunk_count), item->chunk_count == 1 ? "" : "s",
                item->digest);
-    if (item->label[0]) printf("    label    %s\n", item->label);
+    if (item->label[0]) print_line("label", item->label);
     print_lines("from", item->source_names);
     if (is_verbose) print_lines("mapping", item->mapping);
 }

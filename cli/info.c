@@ -9,6 +9,7 @@
 #include "cli/message.h"
 #include "cli/open_store.h"
 #include "cli/result.h"
+#include "cli/text.h"
 
 static const struct lum__option own_options[] = {
     {.name = "columns",
@@ -51,7 +52,10 @@ static void tell_labels(struct lum__json *json, struct labels *labels, bool is_j
     for (size_t i = 0; i < labels->count; i++) {
         if (i > 0 && strcmp(labels->items[i], labels->items[i - 1]) == 0) continue;
         lum__json_string(json, NULL, labels->items[i]);
-        if (!is_json) printf("%-20s %s\n", i == 0 ? "labels" : "", labels->items[i]);
+        if (is_json) continue;
+        printf("%-20s ", i == 0 ? "labels" : "");
+        lum__text_put(stdout, labels->items[i]);
+        putchar('\n');
     }
     lum__json_end_array(json);
 }

@@ -1,33 +1,14 @@
 #include "cli/json.h"
 
 #include <inttypes.h>
-#include <string.h>
-
-/* Length of the UTF-8 character at text (RFC 3629: no surrogates, nothing overlong), 0 if it is none. */
-static size_t utf8_length(const unsigned char *text)
-{
-    unsigned char first = text[0];
-    if (first < 0x80) return 1;
-    size_t length = first >= 0xc2 && first <= 0xdf   ? 2
-                    : (first & 0xf0) == 0xe0         ? 3
-                    : first >= 0xf0 && first <= 0xf4 ? 4
-                                                     : 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) return 0; /* the terminator too */
-    }
-    if (first == 0xe0 && text[1] < 0xa0) return 0;
-    if (first == 0xed && text[1] > 0x9f) return 0;
-    if (first == 0xf0 && text[1] < 0x90) return 0;
-    if (first == 0xf4 && text[1] > 0x8f) return 0;
-    return length;
-}
+#include "cli/text.h"
 
 static void write_string(FILE *out, const char *value)
 {
-    const unsigned char *text = (const unsigned char *)value;
+    const char *text = value;
     fputc('"', out);
     while (*text) {
-        size_t length = utf8_length(text);
+        size_t length = lum__utf8_length(text);
         if (length == 0) {
             fputs("\\ufffd", out);
             text++;
@@ -35,7 +16,7 @@ static void write_string(FILE *out, const char *value)
             fwrite(text, 1, length, out);
             text += length;
         } else {
-            unsigned char c = *text++;
+            unsigned char c = (unsigned char)*text++;
             if (c == '"' || c == '\\')
                 fprintf(out, "\\%c", c);
             else if (c == '\n')

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/text.h"
 #include "formats/input_sum.h"
 
 /* Offsets of the record, docs/format.md 3.6. */
@@ -165,6 +166,17 @@ static void put_word(FILE *out, const char *word)
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:@%+";
     if (word[0] != 0 && word[strspn(word, plain)] == 0) {
         fputs(word, out);
+        return;
+    }
+    if (!lum__text_is_plain(word)) { /* bash, zsh, ksh and busybox know it: no byte is lost on a terminal, nor in JSON */
+        fputs("$'", out);
+        for (; *word; word++) {
+            unsigned char byte = (unsigned char)*word;
+            if (byte == '\'' || byte == '\\') fprintf(out, "\\%c", byte);
+            else if (byte < 0x20 || byte >= 0x7f) fprintf(out, "\\%03o", byte);
+            else fputc(byte, out);
+        }
+        fputc('\'', out);
         return;
     }
     fputc('\'', out);

@@ -11,6 +11,7 @@
 
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/text.h"
 
 static bool is_quiet, is_verbose;
 static struct lum__failure first_failure = {.offset = UINT64_MAX};
@@ -70,12 +71,17 @@ static int say_failure(const struct lum__failure *failure)
         snprintf(place, sizeof place, "%s at byte %" PRIu64 ": ", failure->file, failure->offset);
     else if (failure->file[0] && !strstr(failure->message, failure->file))
         snprintf(place, sizeof place, "%s: ", failure->file);
-    fprintf(stderr, "%slum:%s %s%s", has_colour ? "\033[1;31m" : "", has_colour ? "\033[0m" : "", place,
-            failure->message);
+    fprintf(stderr, "%slum:%s ", has_colour ? "\033[1;31m" : "", has_colour ? "\033[0m" : "");
+    lum__text_put(stderr, place);
+    lum__text_put(stderr, failure->message);
     if (failure->os_errno && !strstr(failure->message, strerror(failure->os_errno)))
         fprintf(stderr, " (%s)", strerror(failure->os_errno));
     fputc('\n', stderr);
-    if (failure->remedy[0]) fprintf(stderr, "     %s\n", failure->remedy);
+    if (failure->remedy[0]) {
+        fputs("     ", stderr);
+        lum__text_put(stderr, failure->remedy);
+        fputc('\n', stderr);
+    }
     if (first_failure.exit_code == 0) first_failure = *failure;
     return failure->exit_code;
 }
@@ -167,9 +173,12 @@ int lum__message_refuse(int exit_code, const char *name, const char *file, const
 
 static void say_line(const char *format, va_list values)
 {
+    char *text;
     lum__progress_clear_line();
-    vfprintf(stderr, format, values);
+    if (vasprintf(&text, format, values) < 0) return;
+    lum__text_put(stderr, text);
     fputc('\n', stderr);
+    free(text);
 }
 
 void lum__message_warn(const char *format, ...)

@@ -110,6 +110,11 @@ static void the_command_is_quoted(void **state)
     static const char *const words[] = {"a b.lum", "it's.csv", "--map", "id=x*10", "--null", "", "--", "-f"};
     struct lum__arguments arguments = {.words = words, .word_count = 8};
     assert_string_equal(lum__resume_command(&arguments), "lum load --resume 'a b.lum' 'it'\\''s.csv' --map 'id=x*10' --null '' -- -f");
+    static const char *const odd[] = {"caf\u00e9", "a\nb's", "\xff", "\x1b[1m\\"}; /* a terminal and JSON would not give them back */
+    arguments.words = odd;
+    arguments.word_count = 4;
+    assert_string_equal(lum__resume_command(&arguments), "lum load --resume 'caf\u00e9' $'a\\012b\\'s' $'\\377' $'\\033[1m\\\\'");
+    arguments.words = words;
     arguments.resume = true;
     arguments.word_count = 1;
     assert_string_equal(lum__resume_command(&arguments), "lum load 'a b.lum'");
