@@ -74,7 +74,10 @@ lum_status lum_recover(const char *directory, const lum_options *options, bool d
         return status;
     }
     status = lum_recovery_info(store, out);
+    /* Not closed, and nothing to recover either: its writer is alive, and who came without dry_run would be told so too. */
+    bool is_writer_alive = dry_run && !store->plan.state.is_clean && !store->plan.needs_recovery;
     lum_status closed = lum_close(store);
+    if (status == LUM_OK && is_writer_alive) return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing");
     return status != LUM_OK ? status : closed;
 }
 

@@ -625,7 +625,7 @@ typedef struct lum_recovery_data {
 LUM_PUBLIC LUM_MUST_USE lum_status lum_recovery_info(lum_store *store, lum_recovery_data *out);
 
 /* Opens, recovers if needed, closes cleanly, and reports. With dry_run nothing is written: *out says what would be done.
- * out is filled as far as possible on failure too. */
+ * LUM_ERR_BUSY while a process has it open for writing, with dry_run too. out is filled as far as possible on failure too. */
 LUM_PUBLIC LUM_MUST_USE lum_status lum_recover(const char *directory, const lum_options *options, bool dry_run, lum_recovery_data *out);
 
 /* A recovery of the past. */

@@ -385,8 +385,10 @@ def test_two_loads_do_not_share_a_reject_file():
     check(os.path.getsize("both.bad.errors.csv") > 0, "no refused row is written")
     lum(*second, expect=2)  # it is there already
     check("another load has the reject file both.bad open" in lum(*second, "--resume", expect=4).err, "while it has rows")
+    check("open for writing" in lum("recover", "1.lum", "--dry-run", expect=4).err, "a store in use was said to be closed cleanly")
     first.stdin.close()
     check(first.wait() == 0, "the first load")
+    check(b"closed cleanly" in lum("recover", "1.lum", "--dry-run").out, "and now it is")
     with open("both.bad", "rb") as file:
         check(file.read().count(b",x\n") == 21, "the rows of the first load")
     check(sorted(name for name in os.listdir(".") if "both.bad" in name) == ["both.bad", "both.bad.errors.csv"], os.listdir("."))
