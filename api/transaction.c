@@ -329,8 +329,7 @@ static bool is_surely_not_committed(lum_store *store, uint64_t transaction_id)
     const struct lum__state *state = &store->plan.state;
     enum lum__verdict verdict = store->plan.decision.verdict;
     if (verdict == LUM__VERDICT_REFUSE || verdict == LUM__VERDICT_UNSUPPORTED) return false; /* its commit may lie in what cannot be read */
-    bool is_writer_alive = !state->is_clean && !store->plan.needs_recovery;
-    return epoch < state->epoch || (epoch == state->epoch && !is_writer_alive);
+    return epoch < state->epoch || (epoch == state->epoch && !store->plan.writer_alive);
 }
 
 lum_status lum_txn_outcome(lum_store *store, uint64_t transaction_id, enum lum_outcome *out)

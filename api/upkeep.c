@@ -74,10 +74,10 @@ lum_status lum_recover(const char *directory, const lum_options *options, bool d
         return status;
     }
     status = lum_recovery_info(store, out);
-    /* Not closed, and nothing to recover either: its writer is alive, and who came without dry_run would be told so too. */
-    bool is_writer_alive = dry_run && !store->plan.state.is_clean && !store->plan.needs_recovery;
+    bool writer_alive = store->plan.writer_alive; /* who comes without dry_run is told so by lum_open() */
     lum_status closed = lum_close(store);
-    if (status == LUM_OK && is_writer_alive) return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing");
+    if (status == LUM_OK && writer_alive)
+        return lum__fail(LUM_ERR_BUSY, "another process has the store open for writing");
     return status != LUM_OK ? status : closed;
 }
 

@@ -412,6 +412,7 @@ lum_status lum__plan_make_under(struct lum__fs *fs, const struct lum__plan_optio
     uint64_t start = lum__clock_monotonic_ns();
     memset(out, 0, sizeof *out);
     out->state = *state;
+    out->writer_alive = options->writer_alive;
     out->report = (lum_recovery_data)LUM_RECOVERY_INIT;
     out->report.attempts = state->attempts;
     out->report.max_recovery_attempts = state->attempts_max;

@@ -51,6 +51,7 @@ struct lum__plan {
     struct lum__log_position end;      /* behind the last accepted record (before a cut commit, if there was one) */
     struct lum__wal_evidence evidence;
     struct lum__decision decision;
+    bool writer_alive;         /* as the options said */
     bool needs_recovery;       /* the end was not clean */
     uint64_t durable_sequence; /* that can be proven: the end after a clean close, else the highest watermark */
     uint64_t next_data_segment, next_wal_segment;
