@@ -145,8 +145,10 @@ static bool run_transaction(struct worker *worker)
     struct round *round = worker->round;
     lum_txn *txn = NULL;
     lum_receipt receipt = LUM_RECEIPT_INIT;
-    bool is_large = pick(&worker->random, 64) == 0 || (round->is_quiet && round->end == CLOSE);
-    bool is_async = pick(&worker->random, 4) == 0 || (round->is_quiet && round->mode == LUM_SYNC_COMMIT);
+    /* Nothing then that is synced at once: a chunk is, and what was answered before it goes along. */
+    bool only_async = round->is_quiet && round->mode == LUM_SYNC_COMMIT;
+    bool is_large = (round->is_quiet && round->end == CLOSE) || (!only_async && pick(&worker->random, 64) == 0);
+    bool is_async = only_async || pick(&worker->random, 4) == 0;
     uint64_t count = is_large ? 5000 : 1 + pick(&worker->random, 8);
     lift(&round->notes->workers[worker->number].submitted, worker->rows + count);
     if (lum_txn_begin(round->store, NULL, &txn) != LUM_OK) return false;
