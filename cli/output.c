@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/file_write.h"
 #include "cli/message.h"
 
 /* ------------------------------------------------------------------------------------------------------- opening */

@@ -1,50 +1,30 @@
 #include "cli/output_blocks.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ALIGNMENT = 4096, CACHED_BLOCKS = 64 };
+#include "cli/file_write.h"
 
-int lum__write_all(int fd, const uint8_t *bytes, size_t byte_count, uint64_t offset)
-{
-    for (size_t done = 0; done < byte_count;) {
-        ssize_t written = offset == UINT64_MAX ? write(fd, bytes + done, byte_count - done)
-                                               : pwrite(fd, bytes + done, byte_count - done, (off_t)(offset + done));
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return written < 0 ? errno : EIO;
-        done += (size_t)written;
-    }
-    return 0;
-}
+enum { CACHED_BLOCKS = 64 };
 
 bool lum__output_blocks_open(struct lum__output_blocks *blocks, int fd)
 {
-    char name[40];
     void *memory;
     *blocks = (struct lum__output_blocks){.fd = fd, .direct_fd = -1};
-    if (posix_memalign(&memory, ALIGNMENT, (size_t)LUM__OUTPUT_BLOCKS * LUM__OUTPUT_BLOCK_BYTES) != 0) return false;
+    if (posix_memalign(&memory, LUM__DIRECT_ALIGNMENT, (size_t)LUM__OUTPUT_BLOCKS * LUM__OUTPUT_BLOCK_BYTES) != 0) return false;
     blocks->bytes = memory;
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    blocks->direct_fd = open(name, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    blocks->direct_fd = lum__open_direct(fd);
     for (uint64_t slot = 0; slot < LUM__OUTPUT_BLOCKS; slot++) blocks->numbers[slot] = slot;
     pthread_mutex_init(&blocks->mutex, NULL);
     pthread_cond_init(&blocks->changed, NULL);
     return true;
 }
 
-/* A direct write may be refused for its alignment, or end early at a full disk, at a boundary of nothing: then the same bytes
- * go through the cache, which says what is wrong. */
 static int write_block(const struct lum__output_blocks *blocks, uint64_t number, const uint8_t *bytes)
 {
-    uint64_t offset = number * LUM__OUTPUT_BLOCK_BYTES;
-    if (blocks->direct_fd >= 0 && number >= CACHED_BLOCKS &&
-        pwrite(blocks->direct_fd, bytes, LUM__OUTPUT_BLOCK_BYTES, (off_t)offset) == LUM__OUTPUT_BLOCK_BYTES)
-        return 0;
-    return lum__write_all(blocks->fd, bytes, LUM__OUTPUT_BLOCK_BYTES, offset);
+    int direct_fd = number < CACHED_BLOCKS ? -1 : blocks->direct_fd;
+    return lum__write_direct(direct_fd, blocks->fd, bytes, LUM__OUTPUT_BLOCK_BYTES, number * LUM__OUTPUT_BLOCK_BYTES);
 }
 
 /* Bytes of one block. */

@@ -25,9 +25,6 @@ struct lum__output_blocks {
     int os_errno; /* of the first write that failed */
 };
 
-/* All bytes, at an offset or (UINT64_MAX) where the file stands. 0 or errno. */
-int lum__write_all(int fd, const uint8_t *bytes, size_t byte_count, uint64_t offset);
-
 /* fd: an empty regular file. False: no memory, write it without. */
 bool lum__output_blocks_open(struct lum__output_blocks *blocks, int fd);
 /* Bytes of the file, each given once. Waits for room: bytes in front of them must be on their way, from other threads.

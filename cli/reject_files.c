@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/file_write.h"
 #include "cli/message.h"
 #include "cli/target.h"
 #include "formats/input_sum.h"
@@ -262,15 +263,8 @@ bool lum__reject_files_set_header(struct lum__reject_files *files, const struct 
 static bool write_at(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes, size_t byte_count,
                      uint64_t offset)
 {
-    while (byte_count > 0) {
-        ssize_t written = pwrite(files->fds[file], bytes, byte_count, (off_t)offset);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return lum__reject_files_fail(files, written < 0 ? errno : EIO, files->paths[file], "write refused rows to");
-        bytes += written;
-        byte_count -= (size_t)written;
-        offset += (uint64_t)written;
-    }
-    return true;
+    int os_errno = lum__write_all(files->fds[file], bytes, byte_count, offset);
+    return os_errno == 0 || lum__reject_files_fail(files, os_errno, files->paths[file], "write refused rows to");
 }
 
 /* The kernel would leave it all to the fsync() in front of a commit, which then waits for the disk. A hint: nothing relies

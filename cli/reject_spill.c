@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/file_write.h"
+
 enum { BUFFER_BYTES = 256 << 10 };
 
 static int open_spill(struct lum__reject_spill *spill, const char *beside)
@@ -37,12 +39,8 @@ int lum__reject_spill_put(struct lum__reject_spill *spill, const char *beside, c
     if (byte_count == 0) return 0;
     int os_errno = spill->fd < 0 ? open_spill(spill, beside) : 0;
     if (os_errno != 0) return os_errno;
-    for (size_t done = 0; done < byte_count;) {
-        ssize_t wrote = pwrite(spill->fd, bytes + done, byte_count - done, (off_t)(spill->bytes + done));
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) return wrote < 0 ? errno : EIO;
-        done += (size_t)wrote;
-    }
+    os_errno = lum__write_all(spill->fd, bytes, byte_count, spill->bytes);
+    if (os_errno != 0) return os_errno;
     *out = (struct lum__reject_block){spill->bytes, byte_count};
     spill->bytes += byte_count;
     spill->bytes_left += byte_count;
