@@ -360,6 +360,24 @@ static void test_across_high_half(void **state)
     }
 }
 
+/* 64-bit values below 2^31, up to both ends, go as 32-bit ones, and one that is not below makes them wide: ids that begin anywhere below 2^30. */
+static void test_small_values(void **state)
+{
+    (void)state;
+    static uint64_t values[ROWS_MAX];
+    static const uint64_t firsts[] = {0, 5, (1 << 30) - 1, 1 << 30, (1u << 31) - 1, 1u << 31}, outliers[] = {0, (1u << 31) - 1, 1u << 31, UINT64_MAX};
+    for (int f = 0; f < 6; f++) {
+        for (int o = 0; o < 4; o++) {
+            uint64_t random = seed + (uint64_t)f;
+            for (uint32_t i = 0; i < ROWS_MAX; i++) values[i] = i == 0 ? firsts[f] : i % 3 == 0 ? (1u << 31) - 1 : i % 3 == 1 ? 0 : bits(&random, 31);
+            values[ROWS_MAX - 7] = outliers[o];
+            assert_true(check_forced(LUM__TYPE_U64, values, ROWS_MAX, LUM__ENCODING_FOR, 0));
+            assert_true(check_forced(LUM__TYPE_U64, values, ROWS_MAX, LUM__ENCODING_DELTA, 1));
+            assert_true(check_forced(LUM__TYPE_U64, values, ROWS_MAX, LUM__ENCODING_DELTA_HEAD, 16));
+        }
+    }
+}
+
 /* Every width of every type, in full and partial blocks: the values 0 and 2^width - 1 are among them. */
 static void test_each_width(void **state)
 {
@@ -672,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_row_faults),    cmocka_unit_test(test_missing_columns_are_defaults),
         cmocka_unit_test(test_conditions),    cmocka_unit_test(test_stride_of_one_row),
         cmocka_unit_test(test_each_bit),      cmocka_unit_test(test_across_high_half),
+        cmocka_unit_test(test_small_values),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
