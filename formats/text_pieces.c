@@ -6,10 +6,17 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "lum/lum.h"
 
 enum {
     READ_BYTES = 256 * 1024,
     READ_BYTES_FIRST = 64 * 1024,
+    READ_BYTES_LEAST = 4096,
+    /* A piece that holds so much ends with its next whole page of rows: more would not fit the processor's caches, and would
+     * be read and parsed more slowly. */
+    PIECE_BYTES_USUAL = 2 * 1024 * 1024,
+    PAGE_ROWS = LUM_CHUNK_LUMS_MIN,
+    PIECE_ROWS_LEAST = 4 * PAGE_ROWS,
     PIECE_BYTES_MORE = 1 /* read beyond a full piece to see whether an LF follows its last CR */
 };
 
@@ -159,7 +166,24 @@ static lum_status take_line_feed(struct lum__text_pieces *pieces, struct lum__te
     return LUM_OK;
 }
 
-/* Reads until the piece holds rows_max rows, or as many as fit it, or the stream's last. *bytes_used is behind the last
+/* Of a piece that holds so much: how many rows it will have. */
+static uint64_t end_of_piece(size_t filled, uint64_t rows, uint64_t rows_max)
+{
+    if (filled < PIECE_BYTES_USUAL || rows < PIECE_ROWS_LEAST) return rows_max;
+    uint64_t end = (rows + PAGE_ROWS - 1) / PAGE_ROWS * PAGE_ROWS;
+    return end < rows_max ? end : rows_max;
+}
+
+/* Not many more than the rows that are still wanted will take: what is behind them is copied for the next piece. */
+static size_t bytes_to_read(const struct lum__text_pieces *pieces, size_t filled, uint64_t rows, uint64_t rows_max)
+{
+    size_t room = pieces->piece_bytes_max - filled;
+    if (rows == 0 || rows_max - rows >= READ_BYTES) return room;
+    uint64_t wanted = (rows_max - rows) * (filled / rows + 1) + READ_BYTES_LEAST;
+    return wanted < room ? (size_t)wanted : room;
+}
+
+/* Reads until the piece holds rows_max rows, or as many as it should or can hold, or the stream's last. *bytes_used is behind the last
  * row. */
 static lum_status read_rows(struct lum__text_pieces *pieces, struct lum__text_piece *piece, uint64_t rows_max,
                             struct lum__row_scanner *scanner, size_t *bytes_used)
@@ -171,6 +195,7 @@ static lum_status read_rows(struct lum__text_pieces *pieces, struct lum__text_pi
     pieces->rest_bytes = 0;
     for (;;) {
         scanned += pieces->scan(scanner, piece->buffer + scanned, filled - scanned, rows_max);
+        rows_max = end_of_piece(filled, scanner->rows, rows_max);
         if (scanner->rows == rows_max) break;
         LUM_ASSERT(scanned == filled);
         if (pieces->stream_ended) break;
@@ -178,7 +203,7 @@ static lum_status read_rows(struct lum__text_pieces *pieces, struct lum__text_pi
             if (scanner->rows == 0) return fail_long_row(pieces);
             break;
         }
-        LUM_TRY(read_into(pieces, piece, pieces->piece_bytes_max - filled, &filled));
+        LUM_TRY(read_into(pieces, piece, bytes_to_read(pieces, filled, scanner->rows, rows_max), &filled));
     }
     uint64_t lines = scanner->row_end_lines;
     *bytes_used = scanner->row_end;

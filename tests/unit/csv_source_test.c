@@ -252,6 +252,61 @@ static void lines_stay_right_where_bytes_limit_the_pieces(void **state)
     free(text);
 }
 
+/* Of a long text pieces are as long as the caches like them, and end with whole pages of rows, so that the store's pages are full; wherever
+ * they end, rows and places stay right. */
+static void pieces_of_a_long_text_end_with_whole_pages(void **state)
+{
+    enum { ROWS = 400000, PAGE_ROWS = 4096, USUAL_BYTES = 2 << 20 };
+    uint64_t *line = calloc(ROWS, sizeof *line), seed = 4, row_count;
+    size_t *offset = calloc(ROWS, sizeof *offset), length;
+    lum_t *rows = calloc(ROWS, sizeof *rows);
+    struct lum__error error;
+
+    (void)state;
+    char *text = make_text(ROWS, &seed, &length, line, offset);
+    for (size_t read_max = SIZE_MAX; read_max > 1000; read_max = read_max == SIZE_MAX ? 99991 : read_max / 10) {
+        struct text_stream stream = {text, length, 0, read_max, 0};
+        struct lum__mapping mapping = LUM__MAPPING_INIT;
+        struct lum__row_options options = {.mapping = &mapping};
+        struct lum__row_source *csv;
+        lum_piece piece;
+        uint64_t next = 0, pieces = 0;
+        assert_int_equal(open_csv("rows.csv", &stream, &options, &csv), LUM_OK);
+        lum__mapping_destroy(&mapping);
+        while (csv->source.open_piece(csv->source.context, 0, 1000000, &piece) == LUM_OK) {
+            size_t given = 1;
+            assert_int_equal(piece.first_row, next);
+            for (uint64_t end = next + piece.row_count; next < end; next += given) {
+                assert_int_equal(csv->source.fill(csv->source.context, 0, rows, PAGE_ROWS, &given), LUM_OK);
+                assert_true(given > 0);
+                for (size_t i = 0; i < given; ++i) assert_int_equal(rows[i].id, next + i);
+            }
+            size_t bytes = (next < ROWS ? offset[next] : length) - offset[next - piece.row_count];
+            assert_true(bytes < USUAL_BYTES + (PAGE_ROWS + 1) * 80);
+            if (next == ROWS) continue;
+            assert_int_equal(piece.row_count % PAGE_ROWS, 0);
+            assert_true(bytes > USUAL_BYTES - 80);
+            pieces++;
+        }
+        assert_int_equal(next, ROWS);
+        assert_in_range(pieces, 3, 20);
+        csv->close(csv);
+    }
+    for (int bad = 40000; bad < ROWS; bad += 71993) { /* all pieces but the first */
+        struct setup setup = {.workers = 2};
+        char was = text[offset[bad]];
+        text[offset[bad]] = 'q';
+        assert_int_equal(load_text(text, length, setup, rows, ROWS, &row_count, &error), LUM_ERR_INPUT);
+        assert_int_equal(error.line, line[bad]);
+        assert_int_equal(error.offset, offset[bad]);
+        text[offset[bad]] = was;
+    }
+    free(rows);
+    free(offset);
+    free(line);
+    free(text);
+}
+
 static void every_kind_of_bad_row_says_why(void **state)
 {
     static const struct {
@@ -497,6 +552,7 @@ int main(void)
         cmocka_unit_test(any_workers_give_the_same_rows),  cmocka_unit_test(a_stream_may_be_split_anywhere),
         cmocka_unit_test(what_is_two_bytes_long_may_be_split_anywhere),
         cmocka_unit_test(a_bad_row_is_placed_exactly),     cmocka_unit_test(lines_stay_right_where_bytes_limit_the_pieces),
+        cmocka_unit_test(pieces_of_a_long_text_end_with_whole_pages),
         cmocka_unit_test(every_kind_of_bad_row_says_why),
         cmocka_unit_test(streams_without_rows_are_legal),  cmocka_unit_test(what_is_not_csv_is_told_at_once),
         cmocka_unit_test(long_rows_load_up_to_the_limit),  cmocka_unit_test(a_read_error_is_passed_on_and_stays),
