@@ -15,8 +15,6 @@
 #include "cli/target.h"
 #include "formats/input_sum.h"
 
-enum { START_BYTES = 2 << 20 };
-
 #define ERRORS_HEADER "file,row,line,byte,column,column_name,code,reason\n"
 
 bool lum__reject_files_fail(struct lum__reject_files *files, int os_errno, const char *path, const char *doing)
@@ -71,6 +69,7 @@ static int lock(int fd, const char *path)
 /* Not ours, so nothing is to be cut off it. */
 static int give_up(struct lum__reject_files *files, enum lum__reject_file file, int exit_code)
 {
+    lum__append_file_close(&files->appended[file]);
     (void)close(files->fds[file]);
     files->fds[file] = -1;
     return exit_code;
@@ -95,8 +94,9 @@ static int open_one(struct lum__reject_files *files, enum lum__reject_file file)
         files->was_there[file] = true;
         files->fds[file] = open(path, flags);
     }
-    if (files->fds[file] >= 0) return take_one(files, file);
-    return lum__message_system(errno, path, "cannot make the reject file %s", path);
+    if (files->fds[file] < 0) return lum__message_system(errno, path, "cannot make the reject file %s", path);
+    lum__append_file_open(&files->appended[file], files->fds[file], 0);
+    return take_one(files, file);
 }
 
 static int name_files(struct lum__reject_files *files, const char *path)
@@ -177,7 +177,9 @@ static int reopen_one(struct lum__reject_files *files, enum lum__reject_file fil
     files->fds[file] = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (files->fds[file] < 0 && errno == ENOENT) return refuse_file(path, "is not there: it held rows that the interrupted load refused");
     if (files->fds[file] < 0 && errno == EISDIR) return refuse_file(path, "is not a regular file");
-    if (files->fds[file] < 0 || fstat(files->fds[file], &info) != 0) return lum__message_system(errno, path, "cannot open the reject file %s", path);
+    if (files->fds[file] < 0) return lum__message_system(errno, path, "cannot open the reject file %s", path);
+    lum__append_file_open(&files->appended[file], files->fds[file], point->bytes[file]);
+    if (fstat(files->fds[file], &info) != 0) return lum__message_system(errno, path, "cannot open the reject file %s", path);
     if (!S_ISREG(info.st_mode)) return refuse_file(path, "is not a regular file");
     int exit_code = lock(files->fds[file], path);
     if (exit_code != 0) return give_up(files, file, exit_code);
@@ -185,7 +187,6 @@ static int reopen_one(struct lum__reject_files *files, enum lum__reject_file fil
     int is_same = has_sum(files->fds[file], file == LUM__REJECT_ROWS ? point->header_bytes : 0, point->bytes[file], point->sums[file]);
     if (is_same < 0) return lum__message_system(errno, path, "cannot read the reject file %s", path);
     if (!is_same) return refuse_file(path, "is not as the interrupted load left it: it was changed");
-    files->bytes[file] = files->bytes_started[file] = point->bytes[file];
     files->sums[file] = point->sums[file];
     files->header_bytes_there = point->header_bytes;
     return 0;
@@ -211,8 +212,9 @@ int lum__reject_files_go_on(struct lum__reject_files *files, const char *path, c
     }
     /* Only now that both are known to be ours. */
     for (int file = 0; file < LUM__REJECT_FILES && exit_code == 0; file++) {
-        if (ftruncate(files->fds[file], (off_t)point->bytes[file]) != 0)
-            exit_code = lum__message_system(errno, files->paths[file], "cannot shorten the reject file %s", files->paths[file]);
+        int os_errno = lum__append_file_cut(&files->appended[file], point->bytes[file]);
+        if (os_errno != 0)
+            exit_code = lum__message_system(os_errno, files->paths[file], "cannot shorten the reject file %s", files->paths[file]);
     }
     files->record_bytes = (point->bytes[LUM__REJECT_ROWS] - point->header_bytes) / point->rows; /* used where all are as long */
     return exit_code;
@@ -230,7 +232,7 @@ static size_t find_shape(const uint8_t *header, size_t header_bytes)
 
 bool lum__reject_files_has_header(const struct lum__reject_files *files)
 {
-    if (files->bytes[LUM__REJECT_ROWS] == 0) return true;
+    if (files->appended[LUM__REJECT_ROWS].length == 0) return true;
     size_t compared = files->shape_offset > 0 ? files->shape_offset : files->header_bytes;
     uint8_t *there = malloc(compared + 1);
     if (!there || files->header_bytes_there != files->header_bytes) {
@@ -260,29 +262,15 @@ bool lum__reject_files_set_header(struct lum__reject_files *files, const struct 
 
 /* -------------------------------------------------------------------------------------------------------- writing */
 
-static bool write_at(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes, size_t byte_count,
-                     uint64_t offset)
+/* Of a write, if it failed. */
+static bool is_good(struct lum__reject_files *files, enum lum__reject_file file, int os_errno)
 {
-    int os_errno = lum__write_all(files->fds[file], bytes, byte_count, offset);
     return os_errno == 0 || lum__reject_files_fail(files, os_errno, files->paths[file], "write refused rows to");
-}
-
-/* The kernel would leave it all to the fsync() in front of a commit, which then waits for the disk. A hint: nothing relies
- * on it, and what it may say of failures the fsync() says again. */
-static void start_writeback(struct lum__reject_files *files, enum lum__reject_file file)
-{
-    uint64_t end = files->bytes[file] / START_BYTES * START_BYTES;
-    (void)sync_file_range(files->fds[file], (off_t)files->bytes_started[file], (off_t)(end - files->bytes_started[file]),
-                          SYNC_FILE_RANGE_WRITE);
-    files->bytes_started[file] = end;
 }
 
 static bool append(struct lum__reject_files *files, enum lum__reject_file file, const void *bytes, size_t byte_count)
 {
-    if (!write_at(files, file, bytes, byte_count, files->bytes[file])) return false;
-    files->bytes[file] += byte_count;
-    if (files->bytes[file] - files->bytes_started[file] >= START_BYTES) start_writeback(files, file);
-    return true;
+    return is_good(files, file, lum__append_file_put(&files->appended[file], bytes, byte_count));
 }
 
 static void sum(struct lum__reject_files *files, enum lum__reject_file file, const void *bytes, size_t byte_count)
@@ -294,21 +282,23 @@ bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_
 {
     if (files->failed_errno != 0) return false;
     if (byte_count == 0) return true;
-    if (files->bytes[file] == 0) {
-        bool is_good = file == LUM__REJECT_ROWS ? append(files, file, files->header, files->header_bytes)
-                                                : append(files, file, ERRORS_HEADER, sizeof ERRORS_HEADER - 1);
-        if (!is_good) return false;
+    if (files->appended[file].length == 0) {
+        bool has_header = file == LUM__REJECT_ROWS ? append(files, file, files->header, files->header_bytes)
+                                                   : append(files, file, ERRORS_HEADER, sizeof ERRORS_HEADER - 1);
+        if (!has_header) return false;
         if (file == LUM__REJECT_ERRORS) sum(files, file, ERRORS_HEADER, sizeof ERRORS_HEADER - 1);
     }
     sum(files, file, bytes, byte_count);
     return append(files, file, bytes, byte_count);
 }
 
-bool lum__reject_files_finish_header(struct lum__reject_files *files)
+/* Makes FILE loadable as it is: writes the row count into a header that has one. */
+static bool finish_header(struct lum__reject_files *files)
 {
-    if (files->shape_offset == 0 || files->record_bytes == 0 || files->bytes[LUM__REJECT_ROWS] == 0) return true;
+    uint64_t length = files->appended[LUM__REJECT_ROWS].length;
+    if (files->shape_offset == 0 || files->record_bytes == 0 || length == 0) return true;
     char text[32];
-    uint64_t row_count = (files->bytes[LUM__REJECT_ROWS] - files->header_bytes) / files->record_bytes;
+    uint64_t row_count = (length - files->header_bytes) / files->record_bytes;
     int digits = snprintf(text, sizeof text, "%llu", (unsigned long long)row_count);
     uint8_t *begin = files->header + files->shape_offset, *header_end = files->header + files->header_bytes - 1; /* LF */
     uint8_t *old_end = begin;
@@ -321,7 +311,19 @@ bool lum__reject_files_finish_header(struct lum__reject_files *files)
     memcpy(begin, text, (size_t)digits);
     uint8_t *padding = begin + digits + (text_end - old_end);
     memset(padding, ' ', (size_t)(header_end - padding));
-    return write_at(files, LUM__REJECT_ROWS, files->header, files->header_bytes, 0);
+    return is_good(files, LUM__REJECT_ROWS, lum__write_all(files->fds[LUM__REJECT_ROWS], files->header, files->header_bytes, 0));
+}
+
+bool lum__reject_files_flush(struct lum__reject_files *files)
+{
+    for (int file = 0; file < LUM__REJECT_FILES; file++)
+        if (!is_good(files, file, lum__append_file_flush(&files->appended[file]))) return false;
+    return finish_header(files);
+}
+
+void lum__reject_files_lengths(const struct lum__reject_files *files, uint64_t out[LUM__REJECT_FILES])
+{
+    for (int file = 0; file < LUM__REJECT_FILES; file++) out[file] = files->appended[file].length;
 }
 
 /* The names were made in a folder that must be synced too (pitfall 1). */
@@ -366,15 +368,14 @@ bool lum__reject_files_cut(struct lum__reject_files *files, const uint64_t bytes
             if (unlink(path) != 0 && errno != ENOENT) return lum__reject_files_fail(files, errno, path, "remove");
             continue;
         }
-        if (ftruncate(files->fds[file], (off_t)bytes[file]) != 0) return lum__reject_files_fail(files, errno, path, "shorten");
-        files->bytes[file] = bytes[file];
-        if (files->bytes_started[file] > bytes[file]) files->bytes_started[file] = bytes[file];
+        int os_errno = lum__append_file_cut(&files->appended[file], bytes[file]);
+        if (os_errno != 0) return lum__reject_files_fail(files, os_errno, path, "shorten");
     }
     const char *path, *doing;
     int os_errno = 0;
     if (is_empty)
         (void)sync_folder(files->paths[LUM__REJECT_ROWS]); /* a name that comes back after a power cut is an empty file's, or refused rows' of nothing */
-    else if (!lum__reject_files_finish_header(files) || (os_errno = lum__reject_files_sync(files, &path, &doing)) != 0)
+    else if (!finish_header(files) || (os_errno = lum__reject_files_sync(files, &path, &doing)) != 0)
         return os_errno == 0 ? false : lum__reject_files_fail(files, os_errno, path, doing);
     return true;
 }
@@ -382,7 +383,7 @@ bool lum__reject_files_cut(struct lum__reject_files *files, const uint64_t bytes
 void lum__reject_files_close(struct lum__reject_files *files)
 {
     for (int file = 0; file < LUM__REJECT_FILES; file++) {
-        if (files->fds[file] >= 0) (void)close(files->fds[file]); /* what matters was synced before the commit */
+        if (files->fds[file] >= 0) (void)give_up(files, file, 0); /* what matters was synced before the commit */
         free(files->paths[file]);
     }
     free(files->header);

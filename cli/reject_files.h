@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/append_file.h"
 #include "formats/row_source.h"
 
 enum lum__reject_file { LUM__REJECT_ROWS, LUM__REJECT_ERRORS, LUM__REJECT_FILES };
@@ -30,8 +31,7 @@ struct lum__reject_files {
     size_t header_bytes;
     size_t header_bytes_there; /* of the FILE that a load goes on with */
     size_t shape_offset; /* of the row count in an npy header; 0: none */
-    uint64_t bytes[LUM__REJECT_FILES];
-    uint64_t bytes_started[LUM__REJECT_FILES]; /* of these: on their way to the disk */
+    struct lum__append_file appended[LUM__REJECT_FILES]; /* of each fd that is not -1 */
     bool counts_points;
     uint32_t sums[LUM__REJECT_FILES]; /* where points are counted: see struct lum__reject_point; of what was appended */
     uint64_t record_bytes; /* of formats without lines: every row has as many */
@@ -56,10 +56,12 @@ bool lum__reject_files_has_header(const struct lum__reject_files *files);
 /* Appends; false after a failure, this or an earlier one. */
 bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_file file, const uint8_t *bytes,
                               size_t byte_count);
-/* Makes FILE loadable as it is: writes the row count into a header that has one. */
-bool lum__reject_files_finish_header(struct lum__reject_files *files);
-/* Makes both durable, with their names. The only call that may run beside append(), and so without the lock: what is
- * appended meanwhile may be durable or not. Returns 0, or the errno of what failed, with *path and *doing. */
+/* How long they are with what was appended. */
+void lum__reject_files_lengths(const struct lum__reject_files *files, uint64_t out[LUM__REJECT_FILES]);
+/* What was appended is in the files, and FILE can be loaded as it is: a row count in its header is right. False: failed. */
+bool lum__reject_files_flush(struct lum__reject_files *files);
+/* Makes both durable as they were flushed, with their names. The only call that may run beside the others, and so without the
+ * lock: what is appended meanwhile may be durable or not. Returns 0, or the errno of what failed, with *path and *doing. */
 int lum__reject_files_sync(struct lum__reject_files *files, const char **path, const char **doing);
 /* Back to lengths that they had, durably; both 0: removed, unless they were there before. False: failed. */
 bool lum__reject_files_cut(struct lum__reject_files *files, const uint64_t bytes[LUM__REJECT_FILES]);

@@ -259,7 +259,7 @@ static bool write_pieces(struct lum__reject_writer *writer)
         writer->written.row_end = piece->row_end;
         if (piece->refused_count > 0) {
             writer->written.refused_count += piece->refused_count;
-            memcpy(writer->written.bytes, writer->files.bytes, sizeof writer->written.bytes);
+            lum__reject_files_lengths(&writer->files, writer->written.bytes);
             memcpy(writer->written.sums, writer->files.sums, sizeof writer->written.sums);
             if (!add_mark(writer)) return false;
         }
@@ -447,7 +447,7 @@ lum_status lum__reject_writer_sync(struct lum__reject_writer *writer, uint64_t r
     if (writer->written.row_end < rows_end) /* a bug of ours: never commit rows whose refused ones are not written */
         lum__reject_files_fail(&writer->files, EINVAL, writer->options.path, "find all rows of a transaction for");
     bool has_unsynced = writer->has_unsynced;
-    if (has_unsynced) lum__reject_files_finish_header(&writer->files);
+    if (has_unsynced) lum__reject_files_flush(&writer->files);
     writer->has_unsynced = false;
     lum_status status = failure_status(writer);
     pthread_mutex_unlock(&writer->mutex);
@@ -542,8 +542,10 @@ static void say_what_was_refused(const struct lum__reject_writer *writer, bool k
 /* Both files hold what the last commit counted, durably, and no more. */
 static bool is_as_committed(const struct lum__reject_writer *writer)
 {
+    uint64_t bytes[LUM__REJECT_FILES];
+    lum__reject_files_lengths(&writer->files, bytes);
     return writer->files.failed_errno == 0 && writer->committed.refused_count > 0 && !writer->has_unsynced &&
-           memcmp(writer->committed.bytes, writer->files.bytes, sizeof writer->committed.bytes) == 0;
+           memcmp(writer->committed.bytes, bytes, sizeof bytes) == 0;
 }
 
 int lum__reject_writer_finish(struct lum__reject_writer *writer, bool keep_all, int exit_code)
