@@ -58,6 +58,17 @@ lum_status lum__alloc(size_t bytes, void **out)
     return LUM_OK;
 }
 
+lum_status lum__alloc_huge(size_t bytes, void **out)
+{
+    if (bytes < huge_page_bytes) return lum__alloc(bytes, out);
+    size_t rounded = (size_t)lum__round_up(bytes, huge_page_bytes);
+    *out = NULL;
+    if (rounded < bytes || posix_memalign(out, huge_page_bytes, rounded) != 0)
+        return lum__fail_errno(ENOMEM, NULL, LUM_NO_OFFSET, "no memory for %zu bytes", bytes);
+    (void)madvise(*out, rounded, MADV_HUGEPAGE); /* only a wish */
+    return LUM_OK;
+}
+
 lum_status lum__alloc_zeroed(size_t count, size_t bytes_each, void **out)
 {
     *out = calloc(count > 0 ? count : 1, bytes_each > 0 ? bytes_each : 1); /* checks the product */

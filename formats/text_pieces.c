@@ -114,7 +114,7 @@ static lum_status get_piece(struct lum__text_pieces *pieces, uint32_t worker, st
     }
     if (piece->buffer == NULL) {
         /* All at once: untouched memory costs nothing, and rows never move while they are parsed. */
-        LUM_TRY(lum__alloc(LUM__TEXT_SLACK + pieces->piece_bytes_max + PIECE_BYTES_MORE + LUM__TEXT_SLACK, &memory));
+        LUM_TRY(lum__alloc_huge(LUM__TEXT_SLACK + pieces->piece_bytes_max + PIECE_BYTES_MORE + LUM__TEXT_SLACK, &memory));
         piece->memory = memory;
         piece->buffer = piece->memory + LUM__TEXT_SLACK;
         memset(piece->memory, 0, LUM__TEXT_SLACK);

@@ -89,6 +89,24 @@ static void empty_allocations_are_valid(void **state)
     free(memory);
 }
 
+static void huge_allocations_are_aligned_and_freed_with_free(void **state)
+{
+    static const size_t sizes[] = {0, 1, (2u << 20) - 1, 2u << 20, (2u << 20) + 1, 9u << 20};
+    void *memory;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        assert_int_equal(lum__alloc_huge(sizes[i], &memory), LUM_OK);
+        assert_non_null(memory);
+        if (sizes[i] >= 2u << 20) assert_int_equal((uintptr_t)memory % (2u << 20), 0);
+        memset(memory, 0xab, sizes[i]);
+        free(memory);
+    }
+    memory = (void *)1;
+    assert_int_equal(lum__alloc_huge(SIZE_MAX, &memory), LUM_ERR_NO_MEMORY); /* rounded up, it would be 0 */
+    assert_null(memory);
+}
+
 static void peak_follows_use(void **state)
 {
     enum { BYTES = 32 << 20 };
@@ -111,6 +129,7 @@ int main(void)
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(arrays_grow_and_keep),
         cmocka_unit_test(empty_allocations_are_valid),
+        cmocka_unit_test(huge_allocations_are_aligned_and_freed_with_free),
         cmocka_unit_test(peak_follows_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
