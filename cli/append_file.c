@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cli/file_write.h"
@@ -68,12 +69,16 @@ static int write_gathered(struct lum__append_file *file, uint64_t end)
 
 /* --------------------------------------------------------------------------------------------------- handing over */
 
-static uint8_t *make_block(struct lum__append_file *file)
+/* All of them at once; what is not used is not touched. */
+static bool make_blocks(struct lum__append_file *file)
 {
+    const size_t bytes = (size_t)LUM__APPEND_BLOCKS * LUM__APPEND_BLOCK_BYTES;
     void *memory;
-    if (file->block_count == LUM__APPEND_BLOCKS || posix_memalign(&memory, LUM__DIRECT_ALIGNMENT, LUM__APPEND_BLOCK_BYTES) != 0) return NULL;
-    file->block_count++;
-    return memory;
+    if (posix_memalign(&memory, bytes, bytes) != 0) return false;
+    (void)madvise(memory, bytes, MADV_HUGEPAGE); /* only a wish */
+    file->block = file->blocks = memory;
+    for (uint32_t i = LUM__APPEND_BLOCKS - 1; i > 0; i--) file->free[file->free_count++] = file->blocks + (size_t)i * LUM__APPEND_BLOCK_BYTES;
+    return true;
 }
 
 /* With the first block. Without a thread, blocks are written where they become full. */
@@ -90,11 +95,9 @@ static void queue_block(struct lum__append_file *file)
     file->queue[file->queued_count].block = file->block;
     file->queue[file->queued_count++].begin = file->handed;
     file->handed = file->length;
-    file->block = NULL;
     pthread_cond_broadcast(&file->changed);
-    if (file->free_count == 0) file->block = make_block(file);
-    while (!file->block && file->free_count == 0) pthread_cond_wait(&file->changed, &file->mutex);
-    if (!file->block) file->block = file->free[--file->free_count];
+    while (file->free_count == 0) pthread_cond_wait(&file->changed, &file->mutex);
+    file->block = file->free[--file->free_count];
     if (file->failed == 0) file->failed = file->thread_failed;
     pthread_mutex_unlock(&file->mutex);
 }
@@ -112,8 +115,7 @@ static void hand_over(struct lum__append_file *file)
 int lum__append_file_put(struct lum__append_file *file, const uint8_t *bytes, size_t byte_count)
 {
     if (file->failed != 0) return file->failed;
-    if (!file->block) file->block = make_block(file);
-    if (!file->block) return file->failed = ENOMEM;
+    if (!file->blocks && !make_blocks(file)) return file->failed = ENOMEM;
     while (byte_count > 0 && file->failed == 0) {
         size_t room = (size_t)(block_end(file->length) - file->length);
         size_t part = byte_count < room ? byte_count : room;
@@ -155,8 +157,7 @@ void lum__append_file_close(struct lum__append_file *file)
         pthread_join(file->thread, NULL);
     }
     if (file->direct_fd >= 0) (void)close(file->direct_fd);
-    while (file->free_count > 0) free(file->free[--file->free_count]);
-    free(file->block);
+    free(file->blocks);
     pthread_cond_destroy(&file->changed);
     pthread_mutex_destroy(&file->mutex);
 }

@@ -4,7 +4,7 @@
  *
  * 1. put() copies into the block that is gathered. A file of less than a block has no thread.
  * 2. A block that is full is queued for the thread, and the next is gathered in the block that was written last (it is
- *    still in the processor's caches), or in a new one. put() waits only if LUM__APPEND_BLOCKS are queued.
+ *    still in the processor's caches), or in one that nothing was gathered in yet. put() waits only if all others are queued.
  * 3. flush() waits for the thread and writes what is gathered through the page cache: what was put is then in the file
  *    (durable after an fsync()). The rest of that block goes the same way: one page never both ways. So a file that is
  *    cut or gone on with at any length needs nothing read back.
@@ -17,18 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LUM__APPEND_BLOCK_BYTES = 1 << 19, LUM__APPEND_BLOCKS = 6 };
+enum { LUM__APPEND_BLOCK_BYTES = 1 << 19, LUM__APPEND_BLOCKS = 4 }; /* together one huge page: a page fault for each 4 KiB costs more than all the rest */
 
 struct lum__append_file {
     int fd;           /* lent */
     int direct_fd;    /* the same file; -1: no direct writes */
     uint64_t length;  /* of all that was put */
     uint64_t handed;  /* ... and is in the file or queued */
-    uint8_t *block;   /* gathered: what follows `handed`, each byte at its offset in the file modulo a block. NULL: nothing was put yet */
+    uint8_t *blocks;  /* NULL: nothing was put yet */
+    uint8_t *block;   /* gathered, one of them: what follows `handed`, each byte at its offset in the file modulo a block */
     int failed;       /* errno of the first write that failed, as far as it is known here */
     bool has_thread;
     pthread_t thread;
-    uint32_t block_count; /* that there are, `block` among them */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
