@@ -190,7 +190,7 @@ static struct lum__csv_refused *put_off(struct lum__csv_source *source, uint32_t
 }
 
 /* The row at worker->at, which the kernel marked. */
-static void take_marked_row(struct lum__csv_source *source, uint32_t worker_index, uint32_t row, const uint32_t *ends,
+static void take_marked_row(struct lum__csv_source *source, uint32_t worker_index, uint32_t row, uint32_t row_end, const uint32_t *ends,
                             struct filled *filled)
 {
     const struct lum__csv_worker *worker = source->workers[worker_index];
@@ -200,10 +200,15 @@ static void take_marked_row(struct lum__csv_source *source, uint32_t worker_inde
         take_row(source, worker_index, filled);
         return;
     }
+    if (index->bad[row] == LUM__CSV_BAD_COUNT) {
+        struct lum__csv_refused *refused = put_off(source, worker_index, index->text + row_end, filled);
+        refused->rule = 0;
+        refused->field_count = index->offences[row].at;
+        return;
+    }
     const uint32_t column = source->plan.rules[index->bad[row] - 1].column;
     const uint8_t *field = column == 0 ? worker->at : index->text + ends[column - 1] + 1;
-    const uint8_t *row_end = index->text + ends[source->fast.field_count - 1];
-    struct lum__csv_refused *refused = put_off(source, worker_index, row_end, filled);
+    struct lum__csv_refused *refused = put_off(source, worker_index, index->text + row_end, filled);
     refused->rule = index->bad[row];
     refused->field = (struct lum__csv_field){.text = field, .length = (size_t)(index->text + ends[column] - field)};
     refused->offence = index->offences[row];
@@ -212,16 +217,15 @@ static void take_marked_row(struct lum__csv_source *source, uint32_t worker_inde
 /* The first row from `row` on that the kernel marked; row_count if there is none. */
 static uint32_t next_bad_row(const struct lum__csv_index *index, uint32_t row, uint32_t row_count)
 {
-    uint32_t at = row & ~7u;
-    uint64_t eight = lum__get_u64(index->bad + at) & ~(uint64_t)0 << 8 * (row % 8);
+    if (row == row_count) return row_count;
+    uint32_t at = row / 64;
+    uint64_t rows = index->bad_rows[at] & ~(uint64_t)0 << row % 64;
 
-    while (eight == 0) {
-        at += 8;
-        if (at >= row_count) return row_count;
-        eight = lum__get_u64(index->bad + at);
+    while (rows == 0) {
+        if (++at * 64 >= row_count) return row_count;
+        rows = index->bad_rows[at];
     }
-    at += (uint32_t)__builtin_ctzll(eight) / 8;
-    return at < row_count ? at : row_count;
+    return at * 64 + (uint32_t)__builtin_ctzll(rows);
 }
 
 /* Rows that the kernel parsed, some of them not to its satisfaction. positions: of the first row. */
@@ -231,6 +235,7 @@ static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, u
     struct lum__csv_worker *worker = source->workers[worker_index];
     const struct lum__csv_index *index = &worker->index;
     const lum_t *rows = filled->rows + filled->count;
+    const uint32_t *row_ends = index->row_ends + index->row_at - row_count;
 
     for (uint32_t row = 0; row < row_count && filled->status == LUM_OK; ++row) {
         uint32_t next_bad = next_bad_row(index, row, row_count), good = next_bad - row;
@@ -242,7 +247,7 @@ static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, u
         row = next_bad;
         if (row == row_count) break;
         worker->at = index->text + (uint32_t)(index->before[row] + 1);
-        take_marked_row(source, worker_index, row, positions + (size_t)row * source->fast.field_count, filled);
+        take_marked_row(source, worker_index, row, row_ends[row], positions + (size_t)row * source->fast.field_count, filled);
     }
 }
 

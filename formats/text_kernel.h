@@ -47,12 +47,12 @@ struct lum__csv_plan {
 };
 
 enum { LUM__CSV_INDEX_POSITIONS = 4096, LUM__CSV_INDEX_ROWS = 256, LUM__CSV_INDEX_BLOCK = 64 };
-enum { LUM__CSV_BAD_CHECKSUM = 0xff }; /* more than there are columns */
+enum { LUM__CSV_BAD_COUNT = 0xfe, LUM__CSV_BAD_CHECKSUM }; /* more than there are columns */
 
 /* Why the first field that did not parse did not, in a row that is marked bad. */
 struct lum__csv_offence {
     enum lum__number_error error;
-    uint32_t at; /* the byte of the field that gave offence */
+    uint32_t at; /* the byte of the field that gave offence; LUM__CSV_BAD_COUNT: how many fields there are */
 };
 
 /* Where the fields of the next rows end. Whole rows only; positions count from `text`. */
@@ -64,8 +64,10 @@ struct lum__csv_index {
     bool has_quotes;    /* somewhere in the rows indexed last */
     uint32_t row_ends[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK + 16];
     uint32_t before[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of the parsed rows: their first byte - 1 */
-    uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];     /* of the parsed rows, see csv_parse(). Eights are whole */
-    struct lum__csv_offence offences[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK]; /* of those that have a column in `bad` */
+    /* Of the parsed rows: a bit for each that is bad; why, see csv_parse(); more of it, but for a checksum. */
+    uint64_t bad_rows[(LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK) / 64];
+    uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
+    struct lum__csv_offence offences[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
     uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 16]; /* the kernel writes in steps */
 };
 
@@ -77,9 +79,9 @@ struct lum__text_kernel {
     /* Indexes rows of a text that begins at a row's start (or at empty lines before it); LUM__TEXT_SLACK behind the
      * end. No rows: the next one has to be taken the slow way. */
     void (*csv_index)(struct lum__csv_index *index, char delimiter, const uint8_t *text, const uint8_t *end);
-    /* Parses the index's next rows as long as they have plan->field_count fields, at most rows_max, and passes over
-     * them. *any_bad tells whether some of them did not parse; index->bad, for each, the first of plan->columns that did
-     * not, from 1, or LUM__CSV_BAD_CHECKSUM; 0: the row is good. Returns how many. */
+    /* Parses the index's next rows, at most rows_max, and passes over them; up to a row with too few fields if the index has no
+     * room to level it (then lum__csv_index_skip_row()). *any_bad tells whether some of them did not parse; index->bad, for each of these, the
+     * first of plan->columns that did not, from 1, LUM__CSV_BAD_COUNT or LUM__CSV_BAD_CHECKSUM. Returns how many. */
     uint32_t (*csv_parse)(struct lum__csv_index *index, const struct lum__csv_plan *plan, uint64_t row_number,
                           uint32_t rows_max, lum_t *rows, bool *any_bad);
 };
@@ -94,6 +96,16 @@ extern const struct lum__text_kernel lum__text_kernel_avx512;
 const struct lum__text_kernel *lum__text_kernel_of(enum lum__simd level);
 const struct lum__text_kernel *lum__text_kernel_current(void);
 void lum__text_kernel_force(const struct lum__text_kernel *kernel);
+
+/* Marks a parsed row bad if it is not yet; true if it was not. */
+static inline bool lum__csv_index_mark(struct lum__csv_index *index, uint32_t row, uint8_t why)
+{
+    uint64_t *rows = &index->bad_rows[row / 64], bit = (uint64_t)1 << row % 64;
+    if ((*rows & bit) != 0) return false;
+    *rows |= bit;
+    index->bad[row] = why;
+    return true;
+}
 
 /* The position of the first byte at or behind `position` that is no line end. */
 static inline uint32_t lum__csv_index_skip_empty(const struct lum__csv_index *index, uint32_t position)

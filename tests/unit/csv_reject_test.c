@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "formats/csv_source.h"
+#include "formats/text_kernel.h"
 #include "support/source_load.h"
 
 enum { ROWS = 20000 };
@@ -273,6 +274,114 @@ static void the_sink_may_end_the_load(void **state)
     free(sample.text);
 }
 
+/* ----------------------------------------------------------------------------------------------- short and long rows */
+
+static void index_nothing(struct lum__csv_index *index, char delimiter, const uint8_t *text, const uint8_t *end)
+{
+    (void)delimiter;
+    index->text = text;
+    index->end = end;
+    index->row_count = index->row_at = index->position_count = index->position_at = index->row_begin = 0;
+}
+
+/* Rows without quotes, of which one in `odd_in` has not `width` fields; `bad_in`: fields that are no numbers. The first column is the id. */
+static char *make_odd_rows(uint32_t width, uint32_t rows, uint32_t odd_in, uint32_t bad_in, uint64_t seed, size_t *length)
+{
+    char *text = malloc(64 + (size_t)(rows + 1) * (2 * width + 20) * 4);
+    size_t at = 0;
+
+    for (uint32_t column = 0; column < width; ++column) at += (size_t)sprintf(text + at, "%s%s", column > 0 ? "," : "", column == 0 ? "id" : column == width - 1 ? "z" : "x");
+    text[at++] = '\n';
+    for (uint32_t row = 0; row < rows; ++row) {
+        uint32_t fields = width;
+        if (lum__splitmix64(&seed) % odd_in == 0) fields = 1 + (uint32_t)(lum__splitmix64(&seed) % (lum__splitmix64(&seed) % 2 ? width + 2 : 2 * width + 1));
+        for (uint32_t field = 0; field < fields; ++field) {
+            if (field > 0) text[at++] = ',';
+            if (lum__splitmix64(&seed) % ((uint64_t)bad_in * width) == 0)
+                text[at++] = 'q';
+            else
+                at += (size_t)sprintf(text + at, "%u", (unsigned)(field == 0 ? row : lum__splitmix64(&seed) % 100));
+        }
+        at += (size_t)sprintf(text + at, "%s", lum__splitmix64(&seed) % 8 == 0 ? "\r\n\n" : "\n");
+    }
+    *length = at;
+    return text;
+}
+
+static void load_odd_rows(const struct lum__text_kernel *kernel, const char *text, size_t length, uint32_t width, uint32_t row_count, struct source_load *load)
+{
+    struct text_stream stream = {text, length, 0, SIZE_MAX, 0};
+    const struct lum__input_bytes input = text_stream_bytes("rows.csv", &stream);
+    struct lum__mapping mapping = LUM__MAPPING_INIT;
+    struct lum__row_source *csv;
+
+    *load = (struct source_load){.rows_max = row_count, .row_limit = row_count, .rows = calloc(row_count, sizeof *load->rows)};
+    prepare_rejects(load, row_count);
+    struct lum__row_options options = {.mapping = &mapping, .rejects = &load->sink};
+    char map[64];
+    snprintf(map, sizeof map, width > 1 ? "id=#1,position_x=#%u,timestamp=#%u" : "id=#1", width / 2 + 1, width);
+    assert_int_equal(lum__mapping_add(&mapping, map), LUM_OK);
+    lum__text_kernel_force(kernel);
+    assert_int_equal(lum__csv_open(&input, &options, &csv), LUM_OK);
+    run_source_workers(load, &csv->source, 1);
+    assert_int_equal(load->status, LUM_OK);
+    assert_int_equal(load->row_count, row_count);
+    assert_int_equal(load->pieces, 1);
+    csv->close(csv);
+    lum__text_kernel_force(NULL);
+    lum__mapping_destroy(&mapping);
+}
+
+static void check_same(const struct source_load *got, const struct source_load *want)
+{
+    assert_int_equal(got->reject_count, want->reject_count);
+    assert_memory_equal(got->rows, want->rows, (want->row_count - want->reject_count) * sizeof want->rows[0]); /* one piece */
+    for (uint64_t i = 0; i < want->reject_count; ++i) {
+        const struct source_reject *a = &got->rejects[i], *b = &want->rejects[i];
+        assert_int_equal(a->row.row, b->row.row);
+        assert_int_equal(a->row.line, b->row.line);
+        assert_int_equal(a->row.offset, b->row.offset);
+        assert_int_equal(a->row.column, b->row.column);
+        assert_string_equal(a->row.column_name, b->row.column_name);
+        assert_string_equal(a->row.code, b->row.code);
+        assert_string_equal(a->reason, b->reason);
+        assert_int_equal(a->row.byte_count, b->row.byte_count);
+        assert_memory_equal(a->bytes, b->bytes, b->row.byte_count);
+    }
+}
+
+/* Files of few columns and of so many that the index has no room to level short rows. */
+static void short_and_long_rows_are_told_as_the_slow_way_tells_them(void **state)
+{
+    static const struct {
+        uint32_t width, rows;
+    } sizes[] = {{1, 3000}, {2, 3000}, {3, 3000}, {6, 3000}, {40, 2000}, {400, 400}, {1024, 300}, {1025, 40}};
+    static const uint32_t odd_in[] = {1000000, 100, 5, 2, 1}, bad_in[] = {1000000, 100, 3};
+    uint64_t seed = 11, refused = 0;
+
+    (void)state;
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
+        for (size_t k = 0; k < 5 * 3; ++k) {
+            struct lum__text_kernel slow = lum__text_kernel_baseline;
+            struct source_load want, got;
+            size_t length;
+            char *text = make_odd_rows(sizes[s].width, sizes[s].rows, odd_in[k % 5], bad_in[k / 5], seed++, &length);
+            slow.csv_index = index_nothing;
+            load_odd_rows(&slow, text, length, sizes[s].width, sizes[s].rows, &want);
+            for (enum lum__simd level = LUM__SIMD_BASELINE; level < LUM__SIMD_COUNT; ++level) {
+                if (lum__text_kernel_of(level) == NULL) continue;
+                load_odd_rows(lum__text_kernel_of(level), text, length, sizes[s].width, sizes[s].rows, &got);
+                check_same(&got, &want);
+                end_load(&got);
+            }
+            refused += want.reject_count;
+            end_load(&want);
+            free(text);
+        }
+    }
+    assert_true(refused > 10000);
+}
+
 /* --------------------------------------------------------------------------------------------- texts of a few rows */
 
 struct small {
@@ -437,6 +546,7 @@ int main(void)
         cmocka_unit_test(the_sink_may_end_the_load),
         cmocka_unit_test(a_quote_that_is_never_closed_takes_the_rest),
         cmocka_unit_test(row_numbers_count_refused_rows),
+        cmocka_unit_test(short_and_long_rows_are_told_as_the_slow_way_tells_them),
         cmocka_unit_test(rows_with_a_wrong_checksum_are_refused),
         cmocka_unit_test(null_text_stands_for_the_default_of_every_field_but_id),
         cmocka_unit_test(numbers_of_time_count_in_the_unit_and_dates_do_not),
