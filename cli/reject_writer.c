@@ -28,11 +28,13 @@ struct spilled {
 
 struct piece {
     struct piece *next;      /* in source order */
+    uint32_t worker;
     uint64_t row_end;        /* rows of the source up to and with this piece */
     uint64_t refused_count;
     uint64_t record_bytes;   /* of its last row */
     struct text texts[LUM__REJECT_FILES];
     struct text name; /* of its input, as a field of the errors file; empty before the first refused row */
+    struct lum__reject_memo memos[LUM__REJECT_MEMOS]; /* of its input too */
     struct spilled *spilled;
     size_t spilled_count, spilled_capacity;
     bool is_over;
@@ -68,7 +70,8 @@ struct lum__reject_writer {
     /* under mutex, files too */
     pthread_mutex_t mutex;
     struct lum__reject_files files;
-    struct piece *oldest, *newest, *unused;
+    struct piece *oldest, *newest;
+    struct piece *unused[LUM__SOURCE_WORKERS_MAX]; /* by the worker that had them: their memory is in its caches */
     size_t parked_bytes;
     struct lum__reject_spill spill;
     struct mark written;   /* behind the last piece that is written whole */
@@ -99,16 +102,18 @@ static bool name_piece(struct piece *piece, const char *name)
     piece->name.used = 0;
     if (!reserve(&piece->name, lum__reject_name_bytes_max(name))) return false;
     piece->name.used = (size_t)(lum__reject_put_name(piece->name.bytes, name) - piece->name.bytes);
+    lum__reject_forget(piece->memos);
     return true;
 }
 
 static bool put_error_line(struct piece *piece, const struct lum__rejected_row *row)
 {
     struct text *text = &piece->texts[LUM__REJECT_ERRORS];
-    if (!reserve(text, piece->name.used + lum__reject_line_bytes_max(row))) return false;
+    const struct lum__reject_memo *memo = lum__reject_recall(piece->memos, row);
+    if (!reserve(text, piece->name.used + lum__reject_line_bytes_max(row, memo))) return false;
     memcpy(text->bytes + text->used, piece->name.bytes, piece->name.used);
     text->used += piece->name.used;
-    text->used = (size_t)(lum__reject_put_line(text->bytes + text->used, row) - text->bytes);
+    text->used = (size_t)(lum__reject_put_line(text->bytes + text->used, row, memo) - text->bytes);
     return true;
 }
 
@@ -235,26 +240,30 @@ static bool add_mark(struct lum__reject_writer *writer)
     return true;
 }
 
-/* Memory of a piece that had much is given back, the usual little is kept for the next. */
-static void recycle(struct lum__reject_writer *writer, struct piece *piece)
+static size_t memory_bytes(const struct piece *piece) { return piece->texts[0].capacity + piece->texts[1].capacity; }
+
+static void free_texts(struct piece *piece)
 {
     for (int file = 0; file < LUM__REJECT_FILES; file++) {
-        if (piece->texts[file].capacity <= 2 * BLOCK_BYTES) continue;
         free(piece->texts[file].bytes);
         piece->texts[file] = (struct text){0};
     }
-    piece->next = writer->unused;
-    writer->unused = piece;
 }
 
-static size_t text_bytes(const struct piece *piece) { return piece->texts[0].used + piece->texts[1].used; }
+/* Memory of a piece that had much is given back, the usual little is kept for the next. */
+static void recycle(struct lum__reject_writer *writer, struct piece *piece)
+{
+    if (memory_bytes(piece) > 4 * (size_t)BLOCK_BYTES) free_texts(piece);
+    piece->next = writer->unused[piece->worker];
+    writer->unused[piece->worker] = piece;
+}
 
 /* Under the mutex: all pieces whose turn it is and that are over. */
 static bool write_pieces(struct lum__reject_writer *writer)
 {
     while (writer->oldest && writer->oldest->is_over) {
         struct piece *piece = writer->oldest;
-        writer->parked_bytes -= text_bytes(piece);
+        writer->parked_bytes -= memory_bytes(piece);
         if (!write_piece(writer, piece)) return false;
         writer->written.row_end = piece->row_end;
         if (piece->refused_count > 0) {
@@ -274,9 +283,9 @@ lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uin
 {
     if (!writer->options.path) return LUM_OK;
     pthread_mutex_lock(&writer->mutex);
-    struct piece *piece = writer->unused;
+    struct piece *piece = writer->unused[worker];
     if (piece)
-        writer->unused = piece->next;
+        writer->unused[worker] = piece->next;
     else
         piece = calloc(1, sizeof *piece);
     if (!piece) lum__reject_files_fail(&writer->files, ENOMEM, writer->options.path, "gather rows for");
@@ -284,6 +293,7 @@ lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uin
     if (piece) {
         writer->rows_begun += row_count;
         piece->next = NULL;
+        piece->worker = worker;
         piece->row_end = writer->rows_begun;
         piece->refused_count = 0;
         piece->name.used = 0;
@@ -298,17 +308,6 @@ lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uin
     return status;
 }
 
-/* Parked pieces may be many: they keep no more than they hold. */
-static void shrink(struct text *text)
-{
-    if (text->capacity < 2 * text->used + 4096) return;
-    uint8_t *bytes = text->used > 0 ? realloc(text->bytes, text->used) : NULL;
-    if (text->used > 0 && !bytes) return; /* as it was */
-    if (text->used == 0) free(text->bytes);
-    text->bytes = bytes;
-    text->capacity = text->used;
-}
-
 lum_status lum__reject_writer_end_piece(struct lum__reject_writer *writer, uint32_t worker)
 {
     struct piece *piece = writer->workers[worker];
@@ -317,12 +316,11 @@ lum_status lum__reject_writer_end_piece(struct lum__reject_writer *writer, uint3
     pthread_mutex_lock(&writer->mutex);
     piece->is_over = true;
     bool is_good = true;
-    if (piece != writer->oldest) {
-        if (writer->parked_bytes + text_bytes(piece) > PARKED_BYTES_MAX) is_good = spill(writer, piece);
-        shrink(&piece->texts[LUM__REJECT_ROWS]);
-        shrink(&piece->texts[LUM__REJECT_ERRORS]);
+    if (piece != writer->oldest && writer->parked_bytes + memory_bytes(piece) > PARKED_BYTES_MAX) {
+        is_good = spill(writer, piece);
+        free_texts(piece);
     }
-    writer->parked_bytes += text_bytes(piece);
+    writer->parked_bytes += memory_bytes(piece);
     if (is_good) write_pieces(writer);
     lum_status status = failure_status(writer);
     pthread_mutex_unlock(&writer->mutex);
@@ -587,7 +585,7 @@ void lum__reject_writer_close(struct lum__reject_writer *writer)
 {
     if (!writer) return;
     free_pieces(writer->oldest);
-    free_pieces(writer->unused);
+    for (uint32_t worker = 0; worker < LUM__SOURCE_WORKERS_MAX; worker++) free_pieces(writer->unused[worker]);
     lum__reject_files_close(&writer->files);
     lum__reject_spill_close(&writer->spill);
     free(writer->marks);

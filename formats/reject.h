@@ -7,7 +7,8 @@
 
 #include "lum/status.h"
 
-/* One refused row. Everything is lent during the call. */
+/* One refused row. Everything is lent during the call; but while its input is read, column_name and code at the same addresses
+ * are the same texts. */
 struct lum__rejected_row {
     uint64_t row;            /* number in its input, from 1; every row counts, refused ones too */
     uint64_t line;           /* line of the offence, from 1; 0 in formats without lines */

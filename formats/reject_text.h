@@ -13,8 +13,20 @@
 size_t lum__reject_name_bytes_max(const char *name);
 uint8_t *lum__reject_put_name(uint8_t *out, const char *name);
 
+/* What many lines have in common: `column,column_name,code,"`. Told apart by the addresses of name and code. */
+struct lum__reject_memo {
+    const char *column_name, *code; /* NULL: of nothing yet */
+    uint32_t column, byte_count;
+    uint8_t bytes[104];
+};
+enum { LUM__REJECT_MEMOS = 16 };
+/* Before names or codes may be others at the same addresses: with each input. */
+void lum__reject_forget(struct lum__reject_memo memos[LUM__REJECT_MEMOS]);
+/* The row's, made now if need be. NULL: it is too long to be kept. */
+const struct lum__reject_memo *lum__reject_recall(struct lum__reject_memo memos[LUM__REJECT_MEMOS], const struct lum__rejected_row *row);
+
 /* The rest of the line, its end included. out has room for lum__reject_line_bytes_max(); returns the end. */
-size_t lum__reject_line_bytes_max(const struct lum__rejected_row *row);
-uint8_t *lum__reject_put_line(uint8_t *out, const struct lum__rejected_row *row);
+size_t lum__reject_line_bytes_max(const struct lum__rejected_row *row, const struct lum__reject_memo *memo);
+uint8_t *lum__reject_put_line(uint8_t *out, const struct lum__rejected_row *row, const struct lum__reject_memo *memo);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/status.h"
 #include "formats/field_text.h"
 #include "formats/number.h"
@@ -51,22 +52,42 @@ void lum__fault_add_number(struct lum__row_fault *fault, uint64_t number)
     lum__fault_add_bytes(fault, digits, (size_t)(lum__text_u64(digits, number) - digits));
 }
 
+/* 0x80 in the lowest of the bytes that are `byte`, perhaps in others above it; 0 if there is none. */
+static uint64_t find_byte(uint64_t bytes, uint8_t byte)
+{
+    const uint64_t ones = 0x0101010101010101u, differs = bytes ^ ones * byte;
+    return (differs - ones) & ~differs & ones * 0x80;
+}
+
+/* No control byte and no quote. Eight at a time: 8 bytes behind the last one are read too. */
+static bool is_plain(const char *text, size_t length)
+{
+    const uint64_t blanks = 0x2020202020202020u;
+    uint64_t odd = 0;
+
+    for (size_t i = 0; i < length; i += 8) {
+        uint64_t bytes = lum__get_u64((const uint8_t *)text + i);
+        const uint64_t behind = length - i < 8 ? ~(uint64_t)0 << 8 * (length - i) : 0;
+        bytes = (bytes & ~behind) | (blanks & behind);
+        odd |= ((bytes - blanks) & ~bytes & 0x8080808080808080u) | find_byte(bytes, '"') | find_byte(bytes, 0x7f);
+    }
+    return odd == 0;
+}
+
 void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, size_t length)
 {
-    char shown[40];
-    size_t shown_length = length < sizeof shown ? length : sizeof shown;
+    const size_t most = 40;
+    size_t shown_length = length < most ? length : most;
 
     while (shown_length < length && shown_length > 0 && (text[shown_length] & 0xc0) == 0x80) --shown_length;
-    uint8_t has_quotes = 0;
-    for (size_t i = 0; i < shown_length; ++i) {
-        shown[i] = (char)(text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
-        has_quotes |= text[i] == '"';
-    }
     lum__fault_add(fault, "\"\"");
-    if (has_quotes)
-        lum__fault_add_text(fault, shown, shown_length);
-    else
-        lum__fault_add_bytes(fault, shown, shown_length);
+    const size_t begin = fault->quoted_length;
+    lum__fault_add_bytes(fault, (const char *)text, shown_length);
+    if (!is_plain(fault->quoted + begin, fault->quoted_length - begin)) {
+        fault->quoted_length = begin;
+        for (size_t i = 0; i < shown_length; ++i)
+            lum__fault_add_text(fault, text[i] < 0x20 || text[i] == 0x7f ? "?" : (const char *)&text[i], 1);
+    }
     lum__fault_add(fault, shown_length < length ? "...\"\"" : "\"\"");
 }
 
@@ -102,6 +123,7 @@ static bool stands_for_nothing(const uint8_t *text, size_t length)
 {
     static const char *const words[] = {"NULL", "null", "Null", "NA", "N/A", "n/a", "None", "NaN", "nan", "\\N", "-"};
 
+    if (length == 0 || strchr("Nn\\-", text[0]) == NULL) return false; /* as most texts do */
     for (size_t i = 0; length <= 4 && i < sizeof words / sizeof words[0]; ++i)
         if (strlen(words[i]) == length && memcmp(words[i], text, length) == 0) return true;
     return false;

@@ -17,7 +17,7 @@ struct lum__row_fault {
     uint32_t column;         /* from 1; 0: the row as a whole */
     const char *column_name; /* "" if it has none */
     size_t quoted_length;
-    char quoted[LUM__REASON_BYTES_MAX]; /* the sentence, every quote in it twice: most go into a CSV file as they are */
+    char quoted[LUM__REASON_BYTES_MAX + 8]; /* the sentence, every quote in it twice: most go into a CSV file as they are */
 };
 
 /* An empty sentence. */
@@ -27,7 +27,7 @@ void lum__fault_begin(struct lum__row_fault *fault, const char *code, const uint
  * a constant. */
 static inline void lum__fault_add_bytes(struct lum__row_fault *fault, const char *bytes, size_t byte_count)
 {
-    if (byte_count >= sizeof fault->quoted - fault->quoted_length) return;
+    if (byte_count >= LUM__REASON_BYTES_MAX - fault->quoted_length) return;
     memcpy(fault->quoted + fault->quoted_length, bytes, byte_count);
     fault->quoted_length += byte_count;
 }

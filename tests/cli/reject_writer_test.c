@@ -3,6 +3,7 @@
  * is taken for kept. ThreadSanitizer runs this too. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -162,6 +163,53 @@ static struct {
 
 /* Every 10th row, and all of every 7th piece. */
 static bool is_refused(uint64_t row, uint64_t piece_begin) { return row % 10 == 3 || piece_begin / 1000 % 7 == 2; }
+
+/* Pieces that wait for an earlier one, 300 KB each: what they keep in memory has a bound. */
+static void waiting_pieces_keep_little_memory(void **state)
+{
+    (void)state;
+    enum { PIECES = 400, PIECE_ROWS = 300 };
+    static uint64_t numbers[PIECES * PIECE_ROWS];
+    struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+    assert_int_equal(lum__reject_writer_begin_piece(writer, 0, PIECE_ROWS), LUM_OK);
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, most = 0;
+    for (uint64_t piece = 1; piece < PIECES; piece++) {
+        assert_int_equal(lum__reject_writer_begin_piece(writer, 1, PIECE_ROWS), LUM_OK);
+        for (uint64_t row = 1; row <= PIECE_ROWS; row++) assert_int_equal(refuse(writer, 1, piece * PIECE_ROWS + row, 1000), LUM_OK);
+        assert_int_equal(lum__reject_writer_end_piece(writer, 1), LUM_OK);
+        size_t now = mallinfo2().uordblks + mallinfo2().hblkhd; /* 0 with a sanitizer's memory */
+        if (now > before && now - before > most) most = now - before;
+    }
+    assert_true(most < 24 << 20);
+    for (uint64_t row = 1; row <= PIECE_ROWS; row++) assert_int_equal(refuse(writer, 0, row, 100), LUM_OK);
+    assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
+    for (uint64_t i = 0; i < PIECES * PIECE_ROWS; i++) numbers[i] = i + 1;
+    assert_int_equal(lum__reject_writer_sync(writer, PIECES * PIECE_ROWS), LUM_OK);
+    check_files(numbers, PIECES * PIECE_ROWS);
+    lum__reject_writer_close(writer);
+}
+
+/* One input's names are gone when the next one's come, perhaps to the same memory. */
+static void names_of_a_piece_are_its_own(void **state)
+{
+    (void)state;
+    struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+    char name[8];
+    for (uint64_t piece = 0; piece < 3; piece++) {
+        snprintf(name, sizeof name, "x%llu", (unsigned long long)piece);
+        struct lum__rejected_row row = {.row = piece + 1, .line = piece + 2, .column = 2, .column_name = name, .code = "range", .quoted_reason = "no", .quoted_reason_length = 2,
+                                        .bytes = (const uint8_t *)"1,2\n", .byte_count = 4};
+        assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 1), LUM_OK);
+        assert_int_equal(lum__reject_writer_row(writer, 0, "in.csv", 0, &row), LUM_OK);
+        assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
+    }
+    assert_int_equal(lum__reject_writer_sync(writer, 3), LUM_OK);
+    size_t bytes;
+    char *errors = read_file(errors_path, &bytes);
+    assert_string_equal(strchr(errors, '\n') + 1, "in.csv,1,2,0,2,x0,range,\"no\"\nin.csv,2,3,0,2,x1,range,\"no\"\nin.csv,3,4,0,2,x2,range,\"no\"\n");
+    free(errors);
+    lum__reject_writer_close(writer);
+}
 
 static void *work(void *context)
 {
@@ -324,6 +372,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pieces_far_ahead_are_spilled, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(waiting_pieces_keep_little_memory, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(names_of_a_piece_are_its_own, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(any_number_of_workers_write_in_order, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_write_that_fails_is_told, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_commit_finds_its_rows_synced, make_directory, remove_directory),
