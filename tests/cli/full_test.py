@@ -64,7 +64,7 @@ class World:
 
     def fill(self, leave):
         """Until `leave` bytes are left, or a little less. (What a file needs for its own map is not seen before.)"""
-        with open(os.path.join(self.place, "fill"), "ab") as file:
+        with open(os.path.join(self.place, "fill"), "ab", buffering=0) as file:  # or what did not fit is written once more at the end
             while self.free() > leave:
                 with contextlib.suppress(OSError):
                     file.write(b"x" * min(self.free() - leave, MIB))
