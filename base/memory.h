@@ -20,7 +20,7 @@ void lum__memory_unmap(void *memory, size_t bytes_mapped);
 LUM_MUST_USE lum_status lum__alloc(size_t bytes, void **out);
 LUM_MUST_USE lum_status lum__alloc_zeroed(size_t count, size_t bytes_each, void **out);
 
-/* malloc of what is touched from its beginning on, as far as it is needed: huge pages, where there are any, cost a hundredth of the page faults.
+/* malloc of what is touched from its beginning on, as far as it is needed: huge pages, where there are any, cost few page faults.
  * Free with free(). */
 LUM_MUST_USE lum_status lum__alloc_huge(size_t bytes, void **out);
 

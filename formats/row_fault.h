@@ -17,7 +17,7 @@ struct lum__row_fault {
     uint32_t column;         /* from 1; 0: the row as a whole */
     const char *column_name; /* "" if it has none */
     size_t quoted_length;
-    char quoted[LUM__REASON_BYTES_MAX + 8]; /* the sentence, every quote in it twice: most go into a CSV file as they are */
+    char quoted[LUM__REASON_BYTES_MAX + 8]; /* the sentence, every quote in it twice: most go into a CSV file as they are. 8: it is looked at eight bytes at a time */
 };
 
 /* An empty sentence. */
