@@ -157,6 +157,15 @@ static inline bool has_small_span(const struct lum__page_descriptor *descriptor)
 #include "storage/page_rows.inc"
 #include "storage/page_words.inc"
 
+/* Larger and larger, at 17 rows in equal distances. */
+static bool seems_ascending(const uint64_t *id, uint32_t row_count)
+{
+    uint32_t apart = (row_count - 1) / 16;
+    for (uint32_t i = 0; i < 16; i++)
+        if (id[i * apart] >= id[(i + 1) * apart]) return false;
+    return true;
+}
+
 /* Ids that go round (devices in turn): the distance of the first repeat, checked at some rows. Small distances give way
  * to a multiple of at least 16, whose rows can be added a vector at a time. */
 static uint32_t find_lag(const uint64_t *id, uint32_t row_count)
@@ -164,6 +173,7 @@ static uint32_t find_lag(const uint64_t *id, uint32_t row_count)
     enum { LANES = VECTOR_BYTES / 8, STEP = 8 * LANES };
     if (row_count < 64 || id[row_count - 1] - id[0] == (id[1] - id[0]) * (row_count - 1))
         return 0; /* ids in steps do not repeat */
+    if (seems_ascending(id, row_count)) return 0; /* nor do these */
     const vector64 first = (vector64){0} + id[0];
     uint32_t lag = 0, begin = 1;
     for (; begin + STEP <= row_count; begin += STEP) {
