@@ -1,25 +1,7 @@
 /* How the columns of a CSV source are parsed the fast way: decided once, at its opening. */
-#include <stddef.h>
 #include <string.h>
 
 #include "formats/csv_source_private.h"
-
-static uint32_t offset_of_field(enum lum__field field)
-{
-    switch (field) {
-    case LUM__FIELD_ID: return offsetof(lum_t, id);
-    case LUM__FIELD_PRESENCE: return offsetof(lum_t, presence);
-    case LUM__FIELD_POSITION_X: return offsetof(lum_t, position_x);
-    case LUM__FIELD_POSITION_Y: return offsetof(lum_t, position_y);
-    case LUM__FIELD_STRUCTURE_TYPE: return offsetof(lum_t, structure_type);
-    case LUM__FIELD_TIMESTAMP: return offsetof(lum_t, timestamp);
-    case LUM__FIELD_MEMORY_ADDRESS: return offsetof(lum_t, memory_address);
-    case LUM__FIELD_IS_DESTROYED: return offsetof(lum_t, is_destroyed);
-    case LUM__FIELD_CHECKSUM: return offsetof(lum_t, checksum);
-    case LUM__FIELD_COUNT: break;
-    }
-    return 0;
-}
 
 /* Scales that the kernels know are 1 to 1e9. */
 static enum lum__csv_kind kind_of_rule(const struct lum__mapping_rule *rule)
@@ -61,8 +43,7 @@ void lum__csv_plan_columns(struct lum__csv_source *source)
         const struct lum__mapping_rule *rule = &source->plan.rules[i];
         fast->columns[i] = (struct lum__csv_column){.rule = rule,
                                                     .kind = null_is_number ? LUM__CSV_SLOW : kind_of_rule(rule),
-                                                    .exponent = (uint32_t)rule->scale.exponent,
-                                                    .row_offset = offset_of_field(rule->field)};
+                                                    .exponent = (uint32_t)rule->scale.exponent};
     }
     source->is_fast = fast->field_count <= LUM__CSV_INDEX_POSITIONS / 4;
 }

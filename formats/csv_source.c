@@ -22,6 +22,7 @@ static lum_status open_piece(void *context, uint32_t worker_index, uint64_t rows
         LUM_TRY(lum__alloc_zeroed(1, sizeof *worker, &memory));
         worker = source->workers[worker_index] = memory;
     }
+    if (worker->columns == NULL) LUM_TRY(lum__field_columns_make(&source->plan.defaults, &worker->columns));
     worker->piece = piece;
     worker->next_row = piece->first_row;
     worker->rows_left = piece->row_count;
@@ -115,9 +116,8 @@ static lum_status refuse_row(struct lum__csv_source *source, uint32_t worker_ind
     return source->rejects->row(source->rejects->context, worker_index, &rejected);
 }
 
-/* What a call of fill() has done so far. */
+/* What a call of fill_columns() has done so far. */
 struct filled {
-    lum_t *rows;
     size_t count, bad_count;
     lum_status status;
 };
@@ -150,13 +150,14 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     struct lum__csv_cursor cursor;
     struct lum__csv_field field;
     struct lum__row_fault fault;
+    lum_t row;
 
     lum__csv_cursor_init(&cursor, source->delimiter, worker->at, worker->end);
     bool more = lum__csv_next_row(&cursor);
     LUM_ASSERT(more); /* rows_left was counted by the scanner, which agrees with the cursor on what a row is */
     const uint8_t *row_begin = cursor.at;
-    if (parse_row(source, &cursor, source->plan.rows_before + worker->next_row + 1, &filled->rows[filled->count], &field, &fault)) {
-        filled->count++;
+    if (parse_row(source, &cursor, source->plan.rows_before + worker->next_row + 1, &row, &field, &fault)) {
+        lum__field_columns_put(worker->columns, filled->count++, &row);
     } else {
         refuse_all(source, worker_index, filled); /* those before it */
         if (filled->status != LUM_OK) return;
@@ -228,19 +229,31 @@ static uint32_t next_bad_row(const struct lum__csv_index *index, uint32_t row, u
     return at * 64 + (uint32_t)__builtin_ctzll(rows);
 }
 
+/* Good rows close up where bad ones were: those that the kernel parsed into the columns at `from`. */
+static void move_rows(const struct lum__csv_source *source, struct lum__field_columns *columns, size_t to, size_t from, size_t count)
+{
+    if (to == from || count == 0) return;
+    if (source->plan.id_is_row_number) memmove(columns->id + to, columns->id + from, count * sizeof columns->id[0]);
+    for (uint32_t i = 0; i < source->plan.rule_count; ++i) {
+        const enum lum__field field = source->plan.rules[i].field;
+        const size_t bytes = lum__field_places[field].bytes;
+        uint8_t *column = lum__field_column(columns, field);
+        memmove(column + to * bytes, column + from * bytes, count * bytes);
+    }
+}
+
 /* Rows that the kernel parsed, some of them not to its satisfaction. positions: of the first row. */
 static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, uint32_t row_count,
                         const uint32_t *positions, struct filled *filled)
 {
     struct lum__csv_worker *worker = source->workers[worker_index];
     const struct lum__csv_index *index = &worker->index;
-    const lum_t *rows = filled->rows + filled->count;
+    const size_t first = filled->count;
     const uint32_t *row_ends = index->row_ends + index->row_at - row_count;
 
     for (uint32_t row = 0; row < row_count && filled->status == LUM_OK; ++row) {
         uint32_t next_bad = next_bad_row(index, row, row_count), good = next_bad - row;
-        lum_t *to = filled->rows + filled->count;
-        if (good > 0 && to != rows + row) memmove(to, rows + row, good * sizeof rows[0]);
+        move_rows(source, worker->columns, filled->count, first + row, good);
         filled->count += good;
         worker->next_row += good;
         worker->rows_left -= good;
@@ -284,7 +297,7 @@ static void take_rows(struct lum__csv_source *source, uint32_t worker_index, uin
     }
     const uint32_t *positions = index->positions + index->position_at;
     uint32_t count = source->kernel->csv_parse(index, &source->fast, source->plan.rows_before + worker->next_row + 1,
-                                               rows_max, filled->rows + filled->count, &any_bad);
+                                               rows_max, worker->columns, (uint32_t)filled->count, &any_bad);
     if (count == 0) {
         take_odd_row(source, worker_index, filled);
     } else if (any_bad) {
@@ -297,19 +310,21 @@ static void take_rows(struct lum__csv_source *source, uint32_t worker_index, uin
     worker->at = index->text + index->row_begin;
 }
 
-static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t rows_max, size_t *row_count)
+static lum_status fill_columns(void *context, uint32_t worker_index, size_t rows_max, lum_columns *columns, size_t *row_count)
 {
     struct lum__csv_source *source = context;
     struct lum__csv_worker *worker = worker_index < LUM__SOURCE_WORKERS_MAX ? source->workers[worker_index] : NULL;
-    struct filled filled = {.rows = rows};
+    struct filled filled = {0};
 
     *row_count = 0;
-    if (worker == NULL) return lum__fail(LUM_ERR_ARGUMENT, "fill() of a CSV source before open_piece()");
+    if (worker == NULL) return lum__fail(LUM_ERR_ARGUMENT, "rows of a CSV source before open_piece()");
+    *columns = lum__field_columns_lend(worker->columns);
+    if (rows_max > LUM__FIELD_COLUMNS_ROWS) rows_max = LUM__FIELD_COLUMNS_ROWS;
     while (filled.count < rows_max && worker->rows_left > 0 && filled.status == LUM_OK) {
         size_t wanted = rows_max - filled.count;
         if (wanted > worker->rows_left) wanted = worker->rows_left;
         if (source->is_fast)
-            take_rows(source, worker_index, wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX, &filled);
+            take_rows(source, worker_index, (uint32_t)wanted, &filled);
         else
             take_row(source, worker_index, &filled);
         if (source->rejects == NULL || worker->refused_count >= LUM__CSV_REFUSED_MANY)
@@ -322,6 +337,16 @@ static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t
     if (filled.status == LUM_OK) *row_count = filled.count;
     lum__text_pieces_sum(&source->pieces, worker_index, worker->at, worker->rows_left);
     return filled.status;
+}
+
+static lum_status fill(void *context, uint32_t worker_index, lum_t *rows, size_t rows_max, size_t *row_count)
+{
+    struct lum__csv_source *source = context;
+    lum_columns columns;
+
+    LUM_TRY(fill_columns(context, worker_index, rows_max, &columns, row_count));
+    for (size_t i = 0; i < *row_count; ++i) lum__field_columns_get(source->workers[worker_index]->columns, i, &rows[i]);
+    return LUM_OK;
 }
 
 static void account(void *context, uint64_t *rows_read, uint64_t *rows_rejected, uint64_t *bytes_read)
@@ -369,7 +394,10 @@ static void close_source(struct lum__row_source *shown)
 {
     struct lum__csv_source *source = shown->source.context;
 
-    for (uint32_t worker = 0; worker < LUM__SOURCE_WORKERS_MAX; ++worker) free(source->workers[worker]);
+    for (uint32_t worker = 0; worker < LUM__SOURCE_WORKERS_MAX; ++worker) {
+        if (source->workers[worker] != NULL) free(source->workers[worker]->columns);
+        free(source->workers[worker]);
+    }
     lum__text_pieces_fini(&source->pieces);
     free(source->header);
     free(source->header_text);
@@ -389,6 +417,7 @@ static void show_source(struct lum__csv_source *source)
     source->shown.source.name = source->name;
     source->shown.source.open_piece = open_piece;
     source->shown.source.fill = fill;
+    source->shown.source.fill_columns = fill_columns;
     source->shown.source.account = account;
 }
 

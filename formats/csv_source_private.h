@@ -16,7 +16,7 @@
 struct lum__csv_refused {
     uint64_t row;          /* from 0 */
     const uint8_t *begin, *end;
-    size_t good_before;    /* rows that this call of fill() had by then */
+    size_t good_before;    /* rows that this call of fill_columns() had by then */
     uint32_t rule;         /* of plan.rules, from 1; 0: the row has field_count fields */
     uint32_t field_count;
     struct lum__csv_field field;
@@ -24,7 +24,7 @@ struct lum__csv_refused {
 };
 enum { LUM__CSV_REFUSED_MANY = 64, LUM__CSV_REFUSED_MAX = LUM__CSV_REFUSED_MANY + LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK };
 
-/* Where a worker is in its piece: written by open_piece(), then only touched by that worker's fill(). */
+/* Where a worker is in its piece: written by open_piece(), then only touched by that worker's fill_columns(). */
 struct lum__csv_worker {
     const struct lum__text_piece *piece;
     uint64_t next_row; /* number of the next row, from 0 */
@@ -32,7 +32,8 @@ struct lum__csv_worker {
     const uint8_t *at, *end; /* the next row, or empty lines before it; the piece's end */
     struct lum__line_counter lines;
     struct lum__csv_index index; /* where it has rows left, the first one is the next row */
-    uint32_t refused_count;      /* 0 outside of fill() */
+    struct lum__field_columns *columns;
+    uint32_t refused_count;      /* 0 outside of fill_columns() */
     struct lum__csv_refused refused[LUM__CSV_REFUSED_MAX];
 };
 

@@ -159,6 +159,7 @@ static bool take_value(const struct lum__ndjson_source *source, uint32_t column,
         lum__fault_add(fault, ", ");
         lum__fault_add_field_name(fault, rule->field);
         lum__fault_add_field(fault, rule, value->text, length, error, offence);
+        fault->remedy = lum__fault_field_remedy(rule, value->text, length, error);
         return false;
     }
     return true;

@@ -8,32 +8,11 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "formats/field_columns.h"
 #include "formats/field_text.h"
 #include "formats/npy_convert.h"
 #include "formats/record_pieces.h"
 #include "formats/row_check.h"
-
-enum { PAGE_ROWS = 4096 };
-
-/* Fields of a LUM, in no one's order but this table's: where they lie in a row, and in which array of a worker. */
-struct npy_columns {
-    uint64_t id[PAGE_ROWS], timestamp[PAGE_ROWS], memory_address[PAGE_ROWS];
-    int32_t position_x[PAGE_ROWS], position_y[PAGE_ROWS];
-    uint8_t presence[PAGE_ROWS], structure_type[PAGE_ROWS], is_destroyed[PAGE_ROWS];
-};
-static const struct {
-    size_t row_offset, array_offset, bytes;
-} places[LUM__FIELD_COUNT] = {
-    [LUM__FIELD_ID] = {offsetof(lum_t, id), offsetof(struct npy_columns, id), 8},
-    [LUM__FIELD_PRESENCE] = {offsetof(lum_t, presence), offsetof(struct npy_columns, presence), 1},
-    [LUM__FIELD_POSITION_X] = {offsetof(lum_t, position_x), offsetof(struct npy_columns, position_x), 4},
-    [LUM__FIELD_POSITION_Y] = {offsetof(lum_t, position_y), offsetof(struct npy_columns, position_y), 4},
-    [LUM__FIELD_STRUCTURE_TYPE] = {offsetof(lum_t, structure_type), offsetof(struct npy_columns, structure_type), 1},
-    [LUM__FIELD_TIMESTAMP] = {offsetof(lum_t, timestamp), offsetof(struct npy_columns, timestamp), 8},
-    [LUM__FIELD_MEMORY_ADDRESS] = {offsetof(lum_t, memory_address), offsetof(struct npy_columns, memory_address), 8},
-    [LUM__FIELD_IS_DESTROYED] = {offsetof(lum_t, is_destroyed), offsetof(struct npy_columns, is_destroyed), 1},
-    [LUM__FIELD_CHECKSUM] = {offsetof(lum_t, checksum), 0, 4},
-};
 
 struct npy_source {
     struct lum__row_source shown; /* what the program sees */
@@ -51,7 +30,7 @@ struct npy_source {
     bool is_record; /* the records are LUMs as they lie in memory */
     uint32_t front_sum; /* of the header */
     struct lum__record_pieces pieces;
-    struct npy_columns *workers[LUM__SOURCE_WORKERS_MAX];
+    struct lum__field_columns *workers[LUM__SOURCE_WORKERS_MAX];
 };
 
 static lum_status open_piece(void *context, uint32_t worker, uint64_t rows_max, lum_piece *out)
@@ -78,7 +57,8 @@ static void fault_value(const struct lum__npy_rule *rule, const uint8_t *record,
     lum__fault_add(out, "\"\", ");
     lum__fault_add_field_name(out, rule->rule.field);
     lum__fault_add_field(out, &rule->rule, (const uint8_t *)text, length, error, length);
-    if (error == LUM__NUMBER_EMPTY) out->remedy = "NaT is no time: set one, or let it take the default with --null NaT";
+    out->remedy = error == LUM__NUMBER_EMPTY ? "NaT is no time: set one, or let it take the default with --null NaT"
+                                             : lum__fault_field_remedy(&rule->rule, (const uint8_t *)text, length, error);
 }
 
 /* One record, the careful way. False if it is bad, and why. */
@@ -94,7 +74,7 @@ static bool convert_record(const struct npy_source *source, const uint8_t *recor
         enum lum__number_error error =
             lum__npy_convert(rule, record, lum__field_value(&source->plan.defaults, field), &value);
         if (error != LUM__NUMBER_OK) return fault_value(rule, record, error, fault), false;
-        memcpy((uint8_t *)row + places[field].row_offset, &value, places[field].bytes);
+        memcpy((uint8_t *)row + lum__field_places[field].row_offset, &value, lum__field_places[field].bytes);
     }
     if (source->reserved_offset != UINT64_MAX && record[source->reserved_offset] != 0) {
         lum__fault_begin(fault, "range", record + source->reserved_offset, 0, "reserved");
@@ -130,7 +110,7 @@ static bool convert_rows(const struct npy_source *source, const uint8_t *records
         enum lum__field field = source->rules[i].rule.field;
         is_good = lum__npy_convert_all(&source->rules[i], records, source->header.record_bytes, count,
                                        lum__field_value(&source->plan.defaults, field),
-                                       (uint8_t *)rows + places[field].row_offset, sizeof *rows);
+                                       (uint8_t *)rows + lum__field_places[field].row_offset, sizeof *rows);
     }
     return is_good && lum__rows_are_good(rows, count, source->has_checksums);
 }
@@ -184,31 +164,8 @@ static lum_status fill(void *context, uint32_t worker, lum_t *rows, size_t rows_
 
 /* ---------------------------------------------------------------------------------------------------------- columns */
 
-/* A worker's arrays; what no rule writes holds the default from the beginning. */
-static lum_status get_columns(struct npy_source *source, uint32_t worker, struct npy_columns **out)
-{
-    const lum_t *defaults = &source->plan.defaults;
-    void *memory;
-
-    *out = source->workers[worker];
-    if (*out != NULL) return LUM_OK;
-    LUM_TRY(lum__alloc(sizeof **out, &memory));
-    *out = source->workers[worker] = memory;
-    for (size_t i = 0; i < PAGE_ROWS; ++i) {
-        (*out)->id[i] = defaults->id;
-        (*out)->timestamp[i] = defaults->timestamp;
-        (*out)->memory_address[i] = defaults->memory_address;
-        (*out)->position_x[i] = defaults->position_x;
-        (*out)->position_y[i] = defaults->position_y;
-        (*out)->presence[i] = defaults->presence;
-        (*out)->structure_type[i] = defaults->structure_type;
-        (*out)->is_destroyed[i] = defaults->is_destroyed;
-    }
-    return LUM_OK;
-}
-
 static bool convert_columns(const struct npy_source *source, const uint8_t *records, size_t count, uint64_t first_row,
-                            struct npy_columns *columns)
+                            struct lum__field_columns *columns)
 {
     bool is_good = reserved_is_zero(source, records, count);
 
@@ -218,14 +175,14 @@ static bool convert_columns(const struct npy_source *source, const uint8_t *reco
         enum lum__field field = source->rules[i].rule.field;
         is_good = lum__npy_convert_all(&source->rules[i], records, source->header.record_bytes, count,
                                        lum__field_value(&source->plan.defaults, field),
-                                       (uint8_t *)columns + places[field].array_offset, places[field].bytes);
+                                       lum__field_column(columns, field), lum__field_places[field].bytes);
     }
     return is_good;
 }
 
 /* The careful way, when there is a bad record. */
 static lum_status pick_good_columns(struct npy_source *source, uint32_t worker, const uint8_t *records, size_t count,
-                                    uint64_t first_row, struct npy_columns *columns, size_t *row_count)
+                                    uint64_t first_row, struct lum__field_columns *columns, size_t *row_count)
 {
     struct lum__row_fault fault;
     size_t good = 0;
@@ -237,10 +194,7 @@ static lum_status pick_good_columns(struct npy_source *source, uint32_t worker, 
             LUM_TRY(lum__record_pieces_refuse(&source->pieces, worker, first_row + i, record, &fault));
             continue;
         }
-        for (unsigned field = 0; field < LUM__FIELD_CHECKSUM;
-             ++field) /* the last one: there is no array of checksums */
-            memcpy((uint8_t *)columns + places[field].array_offset + good * places[field].bytes,
-                   (const uint8_t *)&row + places[field].row_offset, places[field].bytes);
+        lum__field_columns_put(columns, good, &row);
         good++;
     }
     *row_count = good;
@@ -250,30 +204,24 @@ static lum_status pick_good_columns(struct npy_source *source, uint32_t worker, 
 static lum_status fill_columns(void *context, uint32_t worker, size_t rows_max, lum_columns *out, size_t *row_count)
 {
     struct npy_source *source = context;
-    struct npy_columns *columns;
+    struct lum__field_columns *columns;
     const uint8_t *records;
     uint64_t first_row;
     size_t count;
 
     *row_count = 0;
     if (worker >= LUM__SOURCE_WORKERS_MAX) return lum__fail(LUM_ERR_ARGUMENT, "there is no such worker");
-    LUM_TRY(get_columns(source, worker, &columns));
+    if (source->workers[worker] == NULL) LUM_TRY(lum__field_columns_make(&source->plan.defaults, &source->workers[worker]));
+    columns = source->workers[worker];
+    if (rows_max > LUM__FIELD_COLUMNS_ROWS) rows_max = LUM__FIELD_COLUMNS_ROWS;
     do {
-        LUM_TRY(lum__record_pieces_next(&source->pieces, worker, rows_max < PAGE_ROWS ? rows_max : PAGE_ROWS, NULL,
-                                        &records, &count, &first_row));
+        LUM_TRY(lum__record_pieces_next(&source->pieces, worker, rows_max, NULL, &records, &count, &first_row));
         if (convert_columns(source, records, count, first_row, columns))
             *row_count = count;
         else
             LUM_TRY(pick_good_columns(source, worker, records, count, first_row, columns, row_count));
     } while (*row_count == 0 && count > 0);
-    *out = (lum_columns){.id = columns->id,
-                         .timestamp = columns->timestamp,
-                         .memory_address = columns->memory_address,
-                         .position_x = columns->position_x,
-                         .position_y = columns->position_y,
-                         .presence = columns->presence,
-                         .structure_type = columns->structure_type,
-                         .is_destroyed = columns->is_destroyed};
+    *out = lum__field_columns_lend(columns);
     return LUM_OK;
 }
 
@@ -418,7 +366,7 @@ static void find_shortcuts(struct npy_source *source)
     source->is_record = source->header.record_bytes == sizeof(lum_t) && source->plan.rule_count == LUM__FIELD_COUNT;
     for (uint32_t i = 0; i < source->plan.rule_count; ++i)
         source->is_record = source->is_record && source->rules[i].is_copy &&
-                            source->rules[i].column.offset == places[source->rules[i].rule.field].row_offset;
+                            source->rules[i].column.offset == lum__field_places[source->rules[i].rule.field].row_offset;
     source->reserved_offset = UINT64_MAX;
     for (uint32_t i = 0; i < source->header.column_count; ++i) {
         const struct lum__npy_column *column = &source->header.columns[i];

@@ -123,14 +123,19 @@ static bool stands_for_nothing(const uint8_t *text, size_t length)
 {
     static const char *const words[] = {"NULL", "null", "Null", "NA", "N/A", "n/a", "None", "NaN", "nan", "\\N", "-"};
 
-    if (length == 0 || strchr("Nn\\-", text[0]) == NULL) return false; /* as most texts do */
     for (size_t i = 0; length <= 4 && i < sizeof words / sizeof words[0]; ++i)
         if (strlen(words[i]) == length && memcmp(words[i], text, length) == 0) return true;
     return false;
 }
 
-static const char *field_remedy(enum lum__field field, enum lum__number_error error)
+const char *lum__fault_field_remedy(const struct lum__mapping_rule *rule, const uint8_t *text, size_t length,
+                                    enum lum__number_error error)
 {
+    const enum lum__field field = rule->field;
+    const bool is_word = error == LUM__NUMBER_SYNTAX || error == LUM__NUMBER_NAME;
+
+    if (is_word && field != LUM__FIELD_ID && stands_for_nothing(text, length))
+        return "a text that stands for no value takes the default with --null TEXT";
     switch (error) {
     case LUM__NUMBER_EMPTY:
         return field == LUM__FIELD_ID ? "every row needs an id: correct the row, or map another column"
@@ -158,10 +163,6 @@ void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mappin
                           size_t length, enum lum__number_error error, size_t offence)
 {
     fault->code = lum__number_error_code(error);
-    fault->remedy = field_remedy(rule->field, error);
-    bool is_word = error == LUM__NUMBER_SYNTAX || error == LUM__NUMBER_NAME;
-    if (is_word && rule->field != LUM__FIELD_ID && stands_for_nothing(text, length))
-        fault->remedy = "a text that stands for no value takes the default with --null TEXT";
     lum__fault_add_shown(fault, text, length);
     lum__fault_add(fault, " ");
     if (error != LUM__NUMBER_SYNTAX) {

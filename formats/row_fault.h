@@ -44,10 +44,14 @@ void lum__fault_add_shown(struct lum__row_fault *fault, const uint8_t *text, siz
 
 /* `for timestamp: ` */
 void lum__fault_add_field_name(struct lum__row_fault *fault, enum lum__field field);
-/* `"Monday" is neither ... (see its byte 1)`, with code and remedy: a field that does not parse. offence is what
+/* `"Monday" is neither ... (see its byte 1)`, with its code: a field that does not parse. offence is what
  * lum__field_parse() gave. */
 void lum__fault_add_field(struct lum__row_fault *fault, const struct lum__mapping_rule *rule, const uint8_t *text,
                           size_t length, enum lum__number_error error, size_t offence);
+
+/* What to do about such a field: by itself, because a refused row is told without. */
+const char *lum__fault_field_remedy(const struct lum__mapping_rule *rule, const uint8_t *text, size_t length,
+                                    enum lum__number_error error);
 
 /* The sentence, terminated. Returns out. */
 char *lum__fault_reason(const struct lum__row_fault *fault, char out[LUM__REASON_BYTES_MAX]);

@@ -10,6 +10,7 @@
 #define LUM_FORMATS_TEXT_KERNEL_H
 
 #include "base/simd.h"
+#include "formats/field_columns.h"
 #include "formats/mapping.h"
 #include "formats/row_scan.h"
 
@@ -28,8 +29,7 @@ enum lum__csv_kind {
 struct lum__csv_column {
     const struct lum__mapping_rule *rule;
     enum lum__csv_kind kind;
-    uint32_t exponent;   /* 0 to 9 */
-    uint32_t row_offset; /* of the field in lum_t */
+    uint32_t exponent; /* 0 to 9 */
 };
 
 /* What all rows of a source have in common. */
@@ -79,11 +79,13 @@ struct lum__text_kernel {
     /* Indexes rows of a text that begins at a row's start (or at empty lines before it); LUM__TEXT_SLACK behind the
      * end. No rows: the next one has to be taken the slow way. */
     void (*csv_index)(struct lum__csv_index *index, char delimiter, const uint8_t *text, const uint8_t *end);
-    /* Parses the index's next rows, at most rows_max, and passes over them; up to a row with too few fields if the index has no
-     * room to level it (then lum__csv_index_skip_row()). *any_bad tells whether some of them did not parse; index->bad, for each of these, the
-     * first of plan->columns that did not, from 1, LUM__CSV_BAD_COUNT or LUM__CSV_BAD_CHECKSUM. Returns how many. */
+    /* Parses the index's next rows, at most rows_max, into the columns that the plan has rules for, from the row `first` on, and
+     * passes over them; up to a row with too few fields if the index has no room to level it (then lum__csv_index_skip_row()).
+     * *any_bad tells whether some of them did not parse; index->bad, for each of these, the first of plan->columns that did not,
+     * from 1, LUM__CSV_BAD_COUNT or LUM__CSV_BAD_CHECKSUM. What stands in the columns where a row is bad means nothing. Returns
+     * how many. */
     uint32_t (*csv_parse)(struct lum__csv_index *index, const struct lum__csv_plan *plan, uint64_t row_number,
-                          uint32_t rows_max, lum_t *rows, bool *any_bad);
+                          uint32_t rows_max, struct lum__field_columns *columns, uint32_t first, bool *any_bad);
 };
 
 extern const struct lum__text_kernel lum__text_kernel_baseline;
