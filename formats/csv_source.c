@@ -201,12 +201,6 @@ static void take_marked_row(struct lum__csv_source *source, uint32_t worker_inde
         take_row(source, worker_index, filled);
         return;
     }
-    if (index->bad[row] == LUM__CSV_BAD_COUNT) {
-        struct lum__csv_refused *refused = put_off(source, worker_index, index->text + row_end, filled);
-        refused->rule = 0;
-        refused->field_count = index->offences[row].at;
-        return;
-    }
     const uint32_t column = source->plan.rules[index->bad[row] - 1].column;
     const uint8_t *field = column == 0 ? worker->at : index->text + ends[column - 1] + 1;
     struct lum__csv_refused *refused = put_off(source, worker_index, index->text + row_end, filled);
@@ -242,7 +236,19 @@ static void move_rows(const struct lum__csv_source *source, struct lum__field_co
     }
 }
 
-/* Rows that the kernel parsed, some of them not to its satisfaction. positions: of the first row. */
+/* A row that the kernel took out. Whether there are quotes or not: in the index all quotes stand where they may, so that its fields
+ * are counted as formats/csv_cursor.h does. */
+static void take_odd_row(struct lum__csv_source *source, uint32_t worker_index, const struct lum__csv_odd *odd, struct filled *filled)
+{
+    struct lum__csv_worker *worker = source->workers[worker_index];
+
+    worker->at = worker->index.text + odd->begin;
+    struct lum__csv_refused *refused = put_off(source, worker_index, worker->index.text + odd->end, filled);
+    refused->rule = 0;
+    refused->field_count = odd->field_count;
+}
+
+/* Rows that the kernel parsed, and those that it took out. positions: of the first row. */
 static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, uint32_t row_count,
                         const uint32_t *positions, struct filled *filled)
 {
@@ -250,37 +256,28 @@ static void settle_rows(struct lum__csv_source *source, uint32_t worker_index, u
     const struct lum__csv_index *index = &worker->index;
     const size_t first = filled->count;
     const uint32_t *row_ends = index->row_ends + index->row_at - row_count;
+    const struct lum__csv_odd *odd = index->odd, *odd_end = odd + index->odd_count;
 
-    for (uint32_t row = 0; row < row_count && filled->status == LUM_OK; ++row) {
-        uint32_t next_bad = next_bad_row(index, row, row_count), good = next_bad - row;
+    for (uint32_t row = 0; filled->status == LUM_OK;) {
+        uint32_t stop = next_bad_row(index, row, row_count);
+        const bool is_odd = odd < odd_end && odd->row <= stop;
+        if (is_odd) stop = odd->row;
+        const uint32_t good = stop - row;
         move_rows(source, worker->columns, filled->count, first + row, good);
         filled->count += good;
         worker->next_row += good;
         worker->rows_left -= good;
-        row = next_bad;
-        if (row == row_count) break;
-        worker->at = index->text + (uint32_t)(index->before[row] + 1);
-        take_marked_row(source, worker_index, row, row_ends[row], positions + (size_t)row * source->fast.field_count, filled);
+        row = stop;
+        if (is_odd) {
+            take_odd_row(source, worker_index, odd++, filled);
+        } else if (row < row_count) {
+            worker->at = index->text + (uint32_t)(index->before[row] + 1);
+            take_marked_row(source, worker_index, row, row_ends[row], positions + (size_t)row * source->fast.field_count, filled);
+            ++row;
+        } else {
+            break;
+        }
     }
-}
-
-/* The index's next row, which has more or fewer fields than there should be. */
-static void take_odd_row(struct lum__csv_source *source, uint32_t worker_index, struct filled *filled)
-{
-    struct lum__csv_worker *worker = source->workers[worker_index];
-    struct lum__csv_index *index = &worker->index;
-    const uint32_t first = index->position_at;
-
-    worker->at = index->text + index->row_begin;
-    lum__csv_index_skip_row(index);
-    if (index->has_quotes) {
-        take_row(source, worker_index, filled);
-        return;
-    }
-    struct lum__csv_refused *refused =
-        put_off(source, worker_index, index->text + index->positions[index->position_at - 1], filled);
-    refused->rule = 0;
-    refused->field_count = index->position_at - first;
 }
 
 /* The next rows: as many as the kernel can do at once, or one the slow way. */
@@ -298,9 +295,7 @@ static void take_rows(struct lum__csv_source *source, uint32_t worker_index, uin
     const uint32_t *positions = index->positions + index->position_at;
     uint32_t count = source->kernel->csv_parse(index, &source->fast, source->plan.rows_before + worker->next_row + 1,
                                                rows_max, worker->columns, (uint32_t)filled->count, &any_bad);
-    if (count == 0) {
-        take_odd_row(source, worker_index, filled);
-    } else if (any_bad) {
+    if (any_bad) {
         settle_rows(source, worker_index, count, positions, filled);
     } else {
         filled->count += count;

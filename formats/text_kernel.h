@@ -47,12 +47,19 @@ struct lum__csv_plan {
 };
 
 enum { LUM__CSV_INDEX_POSITIONS = 4096, LUM__CSV_INDEX_ROWS = 256, LUM__CSV_INDEX_BLOCK = 64 };
-enum { LUM__CSV_BAD_COUNT = 0xfe, LUM__CSV_BAD_CHECKSUM }; /* more than there are columns */
+enum { LUM__CSV_BAD_CHECKSUM = 0xff }; /* more than there are columns */
 
 /* Why the first field that did not parse did not, in a row that is marked bad. */
 struct lum__csv_offence {
     enum lum__number_error error;
-    uint32_t at; /* the byte of the field that gave offence; LUM__CSV_BAD_COUNT: how many fields there are */
+    uint32_t at; /* the byte of the field that gave offence */
+};
+
+/* A row with more or fewer fields than it should have. */
+struct lum__csv_odd {
+    uint32_t row;        /* it stood in front of this one of the parsed rows, or, if that is their number, behind them */
+    uint32_t begin, end; /* positions of its first byte and of its line end's first byte */
+    uint32_t field_count;
 };
 
 /* Where the fields of the next rows end. Whole rows only; positions count from `text`. */
@@ -68,6 +75,8 @@ struct lum__csv_index {
     uint64_t bad_rows[(LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK) / 64];
     uint8_t bad[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
     struct lum__csv_offence offences[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
+    uint32_t odd_count; /* among the parsed rows and behind them, no longer in the index */
+    struct lum__csv_odd odd[LUM__CSV_INDEX_ROWS + LUM__CSV_INDEX_BLOCK];
     uint32_t positions[LUM__CSV_INDEX_POSITIONS + LUM__CSV_INDEX_BLOCK + 16]; /* the kernel writes in steps */
 };
 
@@ -79,11 +88,11 @@ struct lum__text_kernel {
     /* Indexes rows of a text that begins at a row's start (or at empty lines before it); LUM__TEXT_SLACK behind the
      * end. No rows: the next one has to be taken the slow way. */
     void (*csv_index)(struct lum__csv_index *index, char delimiter, const uint8_t *text, const uint8_t *end);
-    /* Parses the index's next rows, at most rows_max, into the columns that the plan has rules for, from the row `first` on, and
-     * passes over them; up to a row with too few fields if the index has no room to level it (then lum__csv_index_skip_row()).
-     * *any_bad tells whether some of them did not parse; index->bad, for each of these, the first of plan->columns that did not,
-     * from 1, LUM__CSV_BAD_COUNT or LUM__CSV_BAD_CHECKSUM. What stands in the columns where a row is bad means nothing. Returns
-     * how many. */
+    /* Parses the index's next rows into the columns that the plan has rules for, from the row `first` on, and passes over them.
+     * Rows with other than plan->field_count fields are left out and stand in index->odd; with them they are at most rows_max, and
+     * at least one. row_number: of the first one, in its input. *any_bad tells whether a row is odd or did not parse; index->bad,
+     * for each of these, the first of plan->columns that did not, from 1, or LUM__CSV_BAD_CHECKSUM: what its columns hold means
+     * nothing. Returns how many are not odd. */
     uint32_t (*csv_parse)(struct lum__csv_index *index, const struct lum__csv_plan *plan, uint64_t row_number,
                           uint32_t rows_max, struct lum__field_columns *columns, uint32_t first, bool *any_bad);
 };
@@ -115,15 +124,6 @@ static inline uint32_t lum__csv_index_skip_empty(const struct lum__csv_index *in
     const uint32_t end = (uint32_t)(index->end - index->text);
     while (position < end && (index->text[position] == '\n' || index->text[position] == '\r')) ++position;
     return position;
-}
-
-/* Passes over the index's next row. */
-static inline void lum__csv_index_skip_row(struct lum__csv_index *index)
-{
-    uint32_t row_end = index->row_ends[index->row_at++];
-    while (index->position_at < index->position_count && index->positions[index->position_at] <= row_end)
-        index->position_at++;
-    index->row_begin = lum__csv_index_skip_empty(index, row_end);
 }
 
 #endif
