@@ -208,6 +208,7 @@ static lum_status open_piece(void *context, uint32_t worker, uint64_t rows_max, 
         if (status == LUM_OK)
             return chain->options.rejects ? lum__reject_writer_begin_piece(chain->options.rejects, worker, out->row_count) : LUM_OK;
     }
+    if (chain->options.rejects) lum__reject_writer_end_inputs(chain->options.rejects);
     return LUM_END;
 }
 

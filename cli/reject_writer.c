@@ -80,6 +80,11 @@ struct lum__reject_writer {
     size_t mark_first, mark_count, mark_capacity;
     bool has_unsynced;
     char first_reason[512]; /* of the first refused row seen so far, by its place in the source */
+    bool has_ended;         /* no piece follows */
+    bool has_syncer;        /* its thread was started: by then, nothing more is written */
+    pthread_t syncer;
+
+    pthread_mutex_t sync_mutex; /* held while the files are synced; before the other mutex */
 };
 
 /* --------------------------------------------------------------------------------------------------------- texts */
@@ -279,6 +284,56 @@ static bool write_pieces(struct lum__reject_writer *writer)
     return true;
 }
 
+/* What is written so far. Returns only once it is durable, whoever syncs it. */
+static lum_status sync_written(struct lum__reject_writer *writer)
+{
+    const char *path, *doing;
+    pthread_mutex_lock(&writer->sync_mutex);
+    pthread_mutex_lock(&writer->mutex);
+    bool has_unsynced = writer->has_unsynced;
+    if (has_unsynced) lum__reject_files_flush(&writer->files);
+    writer->has_unsynced = false;
+    lum_status status = failure_status(writer);
+    pthread_mutex_unlock(&writer->mutex);
+    if (status == LUM_OK && has_unsynced) {
+        int os_errno = lum__reject_files_sync(&writer->files, &path, &doing); /* without the lock: it takes long */
+        pthread_mutex_lock(&writer->mutex);
+        if (os_errno != 0) lum__reject_files_fail(&writer->files, os_errno, path, doing);
+        status = failure_status(writer);
+        pthread_mutex_unlock(&writer->mutex);
+    }
+    pthread_mutex_unlock(&writer->sync_mutex);
+    return status;
+}
+
+static void *sync_ahead(void *writer)
+{
+    (void)sync_written(writer); /* a failure is kept, and told by the sync before the commit */
+    return NULL;
+}
+
+/* Under the mutex. Without a thread the commit syncs. */
+static void sync_if_over(struct lum__reject_writer *writer)
+{
+    if (!writer->has_ended || writer->oldest || !writer->has_unsynced || writer->has_syncer) return;
+    writer->has_syncer = pthread_create(&writer->syncer, NULL, sync_ahead, writer) == 0;
+}
+
+static void join_syncer(struct lum__reject_writer *writer)
+{
+    if (writer->has_syncer) pthread_join(writer->syncer, NULL);
+    writer->has_syncer = false;
+}
+
+void lum__reject_writer_end_inputs(struct lum__reject_writer *writer)
+{
+    if (!writer->options.path) return;
+    pthread_mutex_lock(&writer->mutex);
+    writer->has_ended = true;
+    sync_if_over(writer);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
 lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uint32_t worker, uint64_t row_count)
 {
     if (!writer->options.path) return LUM_OK;
@@ -322,6 +377,7 @@ lum_status lum__reject_writer_end_piece(struct lum__reject_writer *writer, uint3
     }
     writer->parked_bytes += memory_bytes(piece);
     if (is_good) write_pieces(writer);
+    sync_if_over(writer);
     lum_status status = failure_status(writer);
     pthread_mutex_unlock(&writer->mutex);
     return status;
@@ -440,23 +496,11 @@ bool lum__reject_writer_has_files(const struct lum__reject_writer *writer) { ret
 
 lum_status lum__reject_writer_sync(struct lum__reject_writer *writer, uint64_t rows_end)
 {
-    const char *path, *doing;
     pthread_mutex_lock(&writer->mutex);
     if (writer->written.row_end < rows_end) /* a bug of ours: never commit rows whose refused ones are not written */
         lum__reject_files_fail(&writer->files, EINVAL, writer->options.path, "find all rows of a transaction for");
-    bool has_unsynced = writer->has_unsynced;
-    if (has_unsynced) lum__reject_files_flush(&writer->files);
-    writer->has_unsynced = false;
-    lum_status status = failure_status(writer);
     pthread_mutex_unlock(&writer->mutex);
-    if (status != LUM_OK || !has_unsynced) return status;
-    int os_errno = lum__reject_files_sync(&writer->files, &path, &doing); /* without the lock: it takes long */
-    if (os_errno == 0) return LUM_OK;
-    pthread_mutex_lock(&writer->mutex);
-    lum__reject_files_fail(&writer->files, os_errno, path, doing);
-    status = failure_status(writer);
-    pthread_mutex_unlock(&writer->mutex);
-    return status;
+    return sync_written(writer);
 }
 
 void lum__reject_writer_point(struct lum__reject_writer *writer, uint64_t rows_end, struct lum__reject_point *out)
@@ -493,6 +537,7 @@ int lum__reject_writer_open(const struct lum__reject_options *options, struct lu
     atomic_init(&writer->first_reason_row, UINT64_MAX);
     writer->files = (struct lum__reject_files){.fds = {-1, -1}};
     pthread_mutex_init(&writer->mutex, NULL);
+    pthread_mutex_init(&writer->sync_mutex, NULL);
     int exit_code = 0;
     const struct lum__reject_point *point = options->go_on;
     if (options->path && point)
@@ -548,6 +593,7 @@ static bool is_as_committed(const struct lum__reject_writer *writer)
 
 int lum__reject_writer_finish(struct lum__reject_writer *writer, bool keep_all, int exit_code)
 {
+    join_syncer(writer);
     if (writer->options.path && !keep_all && !is_as_committed(writer) && !lum__reject_files_cut(&writer->files, writer->committed.bytes)) {
         int cut_code = lum__reject_writer_say_failure(writer);
         return exit_code != 0 ? exit_code : cut_code;
@@ -584,6 +630,7 @@ static void free_pieces(struct piece *piece)
 void lum__reject_writer_close(struct lum__reject_writer *writer)
 {
     if (!writer) return;
+    join_syncer(writer);
     free_pieces(writer->oldest);
     for (uint32_t worker = 0; worker < LUM__SOURCE_WORKERS_MAX; worker++) free_pieces(writer->unused[worker]);
     lum__reject_files_close(&writer->files);
@@ -592,5 +639,6 @@ void lum__reject_writer_close(struct lum__reject_writer *writer)
     free(writer->first_name);
     free(writer->mapping_text);
     pthread_mutex_destroy(&writer->mutex);
+    pthread_mutex_destroy(&writer->sync_mutex);
     free(writer);
 }

@@ -42,6 +42,9 @@ int lum__reject_writer_open(const struct lum__reject_options *options, struct lu
 lum_status lum__reject_writer_begin_input(struct lum__reject_writer *writer, const char *name,
                                           const struct lum__row_source *reader);
 lum_status lum__reject_writer_begin_piece(struct lum__reject_writer *writer, uint32_t worker, uint64_t row_count);
+/* No piece and no input follows; may be called again, by any worker. As soon as the last piece is over, what is refused is made durable by a thread
+ * of its own: beside the last chunks, not behind them. lum__reject_writer_sync() waits for that thread and tells its failure. */
+void lum__reject_writer_end_inputs(struct lum__reject_writer *writer);
 /* By the worker: a refused row of its piece, and the piece's end. first_row: rows of the inputs before this one. A status other
  * than LUM_OK ends the load: too many (LUM_ERR_INPUT, described), or not written (see lum__reject_writer_has_failed). */
 lum_status lum__reject_writer_row(struct lum__reject_writer *writer, uint32_t worker, const char *name, uint64_t first_row,

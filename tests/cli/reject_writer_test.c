@@ -28,21 +28,29 @@ static char directory[256], path[300], errors_path[320];
 
 /* Stands in front of the C library's: what was synced, and how long it was then. */
 static struct {
-    int calls, directories, fail_at; /* fail_at: call from 1; 0: none */
-    uint64_t longest;                /* of a regular file */
+    _Atomic int calls;        /* written last */
+    int directories, fail_at; /* fail_at: call from 1; 0: none */
+    uint64_t longest;         /* of a regular file */
 } syncs;
+
+static void forget_syncs(int fail_at)
+{
+    syncs.calls = syncs.directories = 0;
+    syncs.fail_at = fail_at;
+    syncs.longest = 0;
+}
 
 int fsync(int fd)
 {
     struct stat info;
-    if (++syncs.calls == syncs.fail_at) {
-        errno = EIO;
-        return -1;
+    bool is_failing = syncs.calls + 1 == syncs.fail_at;
+    if (!is_failing && fstat(fd, &info) == 0) {
+        if (S_ISDIR(info.st_mode)) syncs.directories++;
+        else if ((uint64_t)info.st_size > syncs.longest) syncs.longest = (uint64_t)info.st_size;
     }
-    if (fstat(fd, &info) != 0) return -1;
-    if (S_ISDIR(info.st_mode)) syncs.directories++;
-    else if ((uint64_t)info.st_size > syncs.longest) syncs.longest = (uint64_t)info.st_size;
-    return 0;
+    syncs.calls++;
+    errno = EIO;
+    return is_failing ? -1 : 0;
 }
 
 static int make_directory(void **state)
@@ -303,7 +311,7 @@ static void a_commit_finds_its_rows_synced(void **state)
 {
     (void)state;
     struct lum__reject_writer *writer = open_writer(UINT64_MAX);
-    memset(&syncs, 0, sizeof syncs);
+    forget_syncs(0);
     assert_int_equal(lum__reject_writer_sync(writer, 0), LUM_OK);
     assert_int_equal(syncs.calls, 0); /* no refused row */
     refuse_one(writer, 1);
@@ -326,8 +334,7 @@ static void a_sync_that_fails_is_told_and_never_tried_again(void **state)
     (void)state;
     for (int fail_at = 1; fail_at <= 3; fail_at++) {
         struct lum__reject_writer *writer = open_writer(UINT64_MAX);
-        memset(&syncs, 0, sizeof syncs);
-        syncs.fail_at = fail_at;
+        forget_syncs(fail_at);
         refuse_one(writer, 1);
         assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_ERR_IO);
         assert_int_equal(syncs.calls, fail_at);
@@ -337,7 +344,63 @@ static void a_sync_that_fails_is_told_and_never_tried_again(void **state)
         assert_int_not_equal(access(path, F_OK), 0);
         lum__reject_writer_close(writer);
     }
-    memset(&syncs, 0, sizeof syncs);
+    forget_syncs(0);
+}
+
+/* Waits for the thread that syncs ahead; false: it does not come so far. */
+static bool have_been_synced(int calls)
+{
+    for (int i = 0; i < 1000 && syncs.calls < calls; i++) usleep(10000);
+    return syncs.calls == calls;
+}
+
+/* When the inputs are over and the last piece is, whichever comes first: before anybody commits. */
+static void rows_are_synced_ahead_of_the_last_commit(void **state)
+{
+    (void)state;
+    for (int is_end_last = 0; is_end_last < 2; is_end_last++) {
+        struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+        forget_syncs(0);
+        assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 10), LUM_OK);
+        assert_int_equal(lum__reject_writer_begin_piece(writer, 1, 10), LUM_OK);
+        assert_int_equal(refuse(writer, 1, 11, 500), LUM_OK);
+        assert_int_equal(refuse(writer, 0, 1, 500), LUM_OK);
+        for (int i = 0; i < 2 && !is_end_last; i++) lum__reject_writer_end_inputs(writer);
+        assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
+        usleep(20000);
+        assert_int_equal(syncs.calls, 0); /* a row may follow */
+        assert_int_equal(lum__reject_writer_end_piece(writer, 1), LUM_OK);
+        for (int i = 0; i < 2 && is_end_last; i++) lum__reject_writer_end_inputs(writer);
+        assert_true(have_been_synced(3));
+        assert_int_equal(lum__reject_writer_sync(writer, 20), LUM_OK);
+        assert_int_equal(syncs.calls, 3);
+        assert_int_equal(syncs.directories, 1);
+        assert_int_equal(syncs.longest, 5 + 2 * 500);
+        lum__reject_writer_committed(writer, 20);
+        assert_int_equal(lum__reject_writer_finish(writer, false, 0), 0);
+        check_files((const uint64_t[]){1, 11}, 2);
+        lum__reject_writer_close(writer);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(errors_path), 0);
+    }
+}
+
+static void a_sync_ahead_that_fails_stops_the_commit(void **state)
+{
+    (void)state;
+    for (int fail_at = 1; fail_at <= 3; fail_at++) {
+        struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+        forget_syncs(fail_at);
+        refuse_one(writer, 1);
+        lum__reject_writer_end_inputs(writer);
+        if (fail_at < 3) assert_true(have_been_synced(fail_at)); /* else the commit may find it at work */
+        assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_ERR_IO);
+        assert_int_equal(syncs.calls, fail_at);
+        assert_int_equal(lum__reject_writer_finish(writer, false, 1), 1);
+        assert_int_not_equal(access(path, F_OK), 0);
+        lum__reject_writer_close(writer);
+    }
+    forget_syncs(0);
 }
 
 static void a_piece_that_is_not_over_stops_its_commit(void **state)
@@ -378,6 +441,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_write_that_fails_is_told, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_commit_finds_its_rows_synced, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_sync_that_fails_is_told_and_never_tried_again, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(rows_are_synced_ahead_of_the_last_commit, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(a_sync_ahead_that_fails_stops_the_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_piece_that_is_not_over_stops_its_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(more_than_the_most_are_refused, make_directory, remove_directory),
     };
