@@ -34,39 +34,25 @@ static const uint64_t power_of_ten[20] = {
     10000000000000000000u,
 };
 
-const char *lum__number_error_text(enum lum__number_error error)
-{
-    switch (error) {
-    case LUM__NUMBER_OK: return "is fine";
-    case LUM__NUMBER_EMPTY: return "is empty";
-    case LUM__NUMBER_SYNTAX: return "is not a number of the kind that belongs here";
-    case LUM__NUMBER_RANGE: return "is out of range";
-    case LUM__NUMBER_LEFTOVER: return "has digits left over after scaling to whole units";
-    case LUM__NUMBER_TOO_LONG: return "is longer than 1,024 bytes";
-    case LUM__NUMBER_DATE_FIELD: return "has a month, day, hour, minute, second or zone that does not exist";
-    case LUM__NUMBER_DATE_RANGE: return "is outside of 1970-01-01 to 2554-07-21";
-    case LUM__NUMBER_DATE_SCALED: return "is a date, which cannot be scaled";
-    case LUM__NUMBER_NAME: return "is not one of the values that this field can have";
-    }
-    return "is wrong";
-}
+static const struct {
+    const char *code, *text;
+} errors[] = {
+    [LUM__NUMBER_OK] = {"ok", "is fine"},
+    [LUM__NUMBER_EMPTY] = {"empty", "is empty"},
+    [LUM__NUMBER_SYNTAX] = {"syntax", "is not a number of the kind that belongs here"},
+    [LUM__NUMBER_RANGE] = {"range", "is out of range"},
+    [LUM__NUMBER_LEFTOVER] = {"leftover", "has digits left over after scaling to whole units"},
+    [LUM__NUMBER_TOO_LONG] = {"length", "is longer than 1,024 bytes"},
+    [LUM__NUMBER_DATE_FIELD] = {"date", "has a month, day, hour, minute, second or zone that does not exist"},
+    [LUM__NUMBER_DATE_RANGE] = {"range", "is outside of 1970-01-01 to 2554-07-21"},
+    [LUM__NUMBER_DATE_SCALED] = {"scale", "is a date, which cannot be scaled"},
+    [LUM__NUMBER_NAME] = {"name", "is not one of the values that this field can have"},
+};
+_Static_assert(sizeof errors / sizeof errors[0] == LUM__NUMBER_NAME + 1, "a code and a text for each error");
 
-const char *lum__number_error_code(enum lum__number_error error)
-{
-    switch (error) {
-    case LUM__NUMBER_OK: return "ok";
-    case LUM__NUMBER_EMPTY: return "empty";
-    case LUM__NUMBER_SYNTAX: return "syntax";
-    case LUM__NUMBER_RANGE:
-    case LUM__NUMBER_DATE_RANGE: return "range";
-    case LUM__NUMBER_LEFTOVER: return "leftover";
-    case LUM__NUMBER_TOO_LONG: return "length";
-    case LUM__NUMBER_DATE_FIELD: return "date";
-    case LUM__NUMBER_DATE_SCALED: return "scale";
-    case LUM__NUMBER_NAME: return "name";
-    }
-    return "syntax";
-}
+const char *lum__number_error_text(enum lum__number_error error) { return errors[error].text; }
+
+const char *lum__number_error_code(enum lum__number_error error) { return errors[error].code; }
 
 static enum lum__number_error fail_at(enum lum__number_error error, size_t *at, size_t offset)
 {
