@@ -78,10 +78,10 @@ struct lum__reject_writer {
     struct mark committed;
     struct mark *marks; /* of pieces behind `committed`, in order: [first, first + count) */
     size_t mark_first, mark_count, mark_capacity;
-    bool has_unsynced;
+    uint64_t synced_bytes[LUM__REJECT_FILES]; /* how long the files were when they were last synced, or that was tried */
     char first_reason[512]; /* of the first refused row seen so far, by its place in the source */
     bool has_ended;         /* no piece follows */
-    bool has_syncer;        /* its thread was started: by then, nothing more is written */
+    bool has_syncer;        /* its thread was started, once; what might follow, a commit syncs */
     pthread_t syncer;
 
     pthread_mutex_t sync_mutex; /* held while the files are synced; before the other mutex */
@@ -220,7 +220,6 @@ static bool write_piece(struct lum__reject_writer *writer, struct piece *piece)
     if (!write_spilled(writer, piece)) return false;
     for (int file = 0; file < LUM__REJECT_FILES; file++) {
         struct text *text = &piece->texts[file];
-        if (text->used > 0) writer->has_unsynced = true;
         if (!lum__reject_files_append(&writer->files, file, text->bytes, text->used)) return false;
         text->used = 0;
     }
@@ -284,18 +283,26 @@ static bool write_pieces(struct lum__reject_writer *writer)
     return true;
 }
 
+/* Under the mutex. By the lengths: whatever way bytes went, a commit does not pass over them. */
+static bool has_unsynced(const struct lum__reject_writer *writer)
+{
+    uint64_t bytes[LUM__REJECT_FILES];
+    lum__reject_files_lengths(&writer->files, bytes);
+    return memcmp(bytes, writer->synced_bytes, sizeof bytes) != 0;
+}
+
 /* What is written so far. Returns only once it is durable, whoever syncs it. */
 static lum_status sync_written(struct lum__reject_writer *writer)
 {
     const char *path, *doing;
     pthread_mutex_lock(&writer->sync_mutex);
     pthread_mutex_lock(&writer->mutex);
-    bool has_unsynced = writer->has_unsynced;
-    if (has_unsynced) lum__reject_files_flush(&writer->files);
-    writer->has_unsynced = false;
+    bool is_sync_due = has_unsynced(writer);
+    if (is_sync_due) lum__reject_files_flush(&writer->files);
+    lum__reject_files_lengths(&writer->files, writer->synced_bytes);
     lum_status status = failure_status(writer);
     pthread_mutex_unlock(&writer->mutex);
-    if (status == LUM_OK && has_unsynced) {
+    if (status == LUM_OK && is_sync_due) {
         int os_errno = lum__reject_files_sync(&writer->files, &path, &doing); /* without the lock: it takes long */
         pthread_mutex_lock(&writer->mutex);
         if (os_errno != 0) lum__reject_files_fail(&writer->files, os_errno, path, doing);
@@ -315,7 +322,7 @@ static void *sync_ahead(void *writer)
 /* Under the mutex. Without a thread the commit syncs. */
 static void sync_if_over(struct lum__reject_writer *writer)
 {
-    if (!writer->has_ended || writer->oldest || !writer->has_unsynced || writer->has_syncer) return;
+    if (!writer->has_ended || writer->oldest || !has_unsynced(writer) || writer->has_syncer) return;
     writer->has_syncer = pthread_create(&writer->syncer, NULL, sync_ahead, writer) == 0;
 }
 
@@ -550,6 +557,7 @@ int lum__reject_writer_open(const struct lum__reject_options *options, struct lu
         memcpy(writer->committed.bytes, point->bytes, sizeof point->bytes);
         memcpy(writer->committed.sums, point->sums, sizeof point->sums);
         writer->written = writer->committed;
+        memcpy(writer->synced_bytes, point->bytes, sizeof point->bytes); /* before the commit that the point is of */
     }
     if (exit_code != 0) {
         static const uint64_t nothing[LUM__REJECT_FILES];
@@ -587,7 +595,7 @@ static bool is_as_committed(const struct lum__reject_writer *writer)
 {
     uint64_t bytes[LUM__REJECT_FILES];
     lum__reject_files_lengths(&writer->files, bytes);
-    return writer->files.failed_errno == 0 && writer->committed.refused_count > 0 && !writer->has_unsynced &&
+    return writer->files.failed_errno == 0 && writer->committed.refused_count > 0 && !has_unsynced(writer) &&
            memcmp(writer->committed.bytes, bytes, sizeof bytes) == 0;
 }
 

@@ -329,6 +329,41 @@ static void a_commit_finds_its_rows_synced(void **state)
     lum__reject_writer_close(writer);
 }
 
+/* Waits for the thread that syncs ahead; false: it does not come so far. */
+static bool have_been_synced(int calls)
+{
+    for (int i = 0; i < 1000 && syncs.calls < calls; i++) usleep(10000);
+    return syncs.calls == calls;
+}
+
+/* A piece that went to the spill to its last byte; nothing of it is left in memory when its turn comes. */
+static void what_was_spilled_is_synced_too(void **state)
+{
+    (void)state;
+    enum { BYTES = 4096, COUNT = (1 << 20) / BYTES }; /* a full block */
+    for (int is_ahead = 0; is_ahead < 2; is_ahead++) {
+        struct lum__reject_writer *writer = open_writer(UINT64_MAX);
+        uint64_t numbers[COUNT];
+        forget_syncs(0);
+        assert_int_equal(lum__reject_writer_begin_piece(writer, 0, 10), LUM_OK);
+        assert_int_equal(lum__reject_writer_begin_piece(writer, 1, COUNT), LUM_OK);
+        for (uint64_t row = 0; row < COUNT; row++) assert_int_equal(refuse(writer, 1, numbers[row] = 11 + row, BYTES), LUM_OK);
+        assert_int_equal(lum__reject_writer_end_piece(writer, 1), LUM_OK);
+        assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
+        if (is_ahead) lum__reject_writer_end_inputs(writer);
+        if (is_ahead) assert_true(have_been_synced(3));
+        assert_int_equal(lum__reject_writer_sync(writer, 10 + COUNT), LUM_OK);
+        assert_int_equal(syncs.calls, 3);
+        assert_int_equal(syncs.longest, 5 + COUNT * BYTES);
+        lum__reject_writer_committed(writer, 10 + COUNT);
+        assert_int_equal(lum__reject_writer_finish(writer, false, 0), 0);
+        check_files(numbers, COUNT);
+        lum__reject_writer_close(writer);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(errors_path), 0);
+    }
+}
+
 static void a_sync_that_fails_is_told_and_never_tried_again(void **state)
 {
     (void)state;
@@ -345,13 +380,6 @@ static void a_sync_that_fails_is_told_and_never_tried_again(void **state)
         lum__reject_writer_close(writer);
     }
     forget_syncs(0);
-}
-
-/* Waits for the thread that syncs ahead; false: it does not come so far. */
-static bool have_been_synced(int calls)
-{
-    for (int i = 0; i < 1000 && syncs.calls < calls; i++) usleep(10000);
-    return syncs.calls == calls;
 }
 
 /* When the inputs are over and the last piece is, whichever comes first: before anybody commits. */
@@ -440,6 +468,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_number_of_workers_write_in_order, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_write_that_fails_is_told, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_commit_finds_its_rows_synced, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(what_was_spilled_is_synced_too, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_sync_that_fails_is_told_and_never_tried_again, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(rows_are_synced_ahead_of_the_last_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_sync_ahead_that_fails_stops_the_commit, make_directory, remove_directory),
