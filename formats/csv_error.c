@@ -28,6 +28,7 @@ void lum__csv_fault_field(const struct lum__csv_source *source, const struct lum
     lum__fault_begin(out, "", field->text, rule->column + 1, column_name(source, rule->column));
     lum__fault_add_bytes(out, text->bytes, text->length);
     lum__fault_add_field(out, rule, field->text, field->length, error, offence);
+    /* a refused row is told without */
     if (source->rejects == NULL) out->remedy = lum__fault_field_remedy(rule, field->text, field->length, error);
 }
 

@@ -169,8 +169,7 @@ static void take_row(struct lum__csv_source *source, uint32_t worker_index, stru
     worker->rows_left--;
 }
 
-/* The row at worker->at, of the index and without quotes, which is bad: puts it off, the caller says why. row_end: its line
- * end's first byte. */
+/* The row at worker->at, which the kernel knows to be bad: puts it off, the caller says why. row_end: its line end's first byte. */
 static struct lum__csv_refused *put_off(struct lum__csv_source *source, uint32_t worker_index, const uint8_t *row_end,
                                         struct filled *filled)
 {

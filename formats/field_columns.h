@@ -8,20 +8,19 @@
 #include "formats/field.h"
 #include "lum/lum.h"
 
-/* A page has at most this many rows; who fills a column may write up to SLACK values behind the last one. */
-enum { LUM__FIELD_COLUMNS_ROWS = 4096, LUM__FIELD_COLUMNS_SLACK = 64 };
+enum { LUM__FIELD_COLUMNS_ROWS = 4096 }; /* a page has at most */
 
 /* One worker's. The first array is 64-byte aligned. */
 struct lum__field_columns {
-    uint64_t id[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    uint64_t timestamp[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    uint64_t memory_address[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    int32_t position_x[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    int32_t position_y[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    uint32_t checksum[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK]; /* as the input has them */
-    uint8_t presence[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    uint8_t structure_type[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
-    uint8_t is_destroyed[LUM__FIELD_COLUMNS_ROWS + LUM__FIELD_COLUMNS_SLACK];
+    uint64_t id[LUM__FIELD_COLUMNS_ROWS];
+    uint64_t timestamp[LUM__FIELD_COLUMNS_ROWS];
+    uint64_t memory_address[LUM__FIELD_COLUMNS_ROWS];
+    int32_t position_x[LUM__FIELD_COLUMNS_ROWS];
+    int32_t position_y[LUM__FIELD_COLUMNS_ROWS];
+    uint32_t checksum[LUM__FIELD_COLUMNS_ROWS]; /* as the input has them */
+    uint8_t presence[LUM__FIELD_COLUMNS_ROWS];
+    uint8_t structure_type[LUM__FIELD_COLUMNS_ROWS];
+    uint8_t is_destroyed[LUM__FIELD_COLUMNS_ROWS];
 };
 
 /* Where a field is, in a row and in the columns. */

@@ -3,9 +3,10 @@
  *
  * The fast way of CSV: csv_index() finds the delimiters and row ends of some hundred rows at once, with quotes resolved
  * 64 bytes at a time; csv_parse() goes through the rows it can be sure of (as many fields as the header has) column by
- * column, so that each loop knows what it parses. What it cannot be sure of stays out of the index, or is marked bad;
- * with quotes the slow way (formats/csv_cursor.h) looks at those rows again and is the one truth about what is wrong
- * with them; without, the index knows their fields and the kernel which one is wrong, and why. */
+ * column, so that each loop knows what it parses. The others: a row with quotes where none may stand is not in the index; one
+ * with more or fewer fields is taken out of it and noted; one with a field that does not parse is marked bad. Where there are
+ * quotes, the slow way (formats/csv_cursor.h) looks at marked rows again and is the one truth about what is wrong with them;
+ * without, the index knows their fields and the kernel which one is wrong, and why. */
 #ifndef LUM_FORMATS_TEXT_KERNEL_H
 #define LUM_FORMATS_TEXT_KERNEL_H
 
@@ -91,8 +92,8 @@ struct lum__text_kernel {
     /* Parses the index's next rows into the columns that the plan has rules for, from the row `first` on, and passes over them.
      * Rows with other than plan->field_count fields are left out and stand in index->odd; with them they are at most rows_max, and
      * at least one. row_number: of the first one, in its input. *any_bad tells whether a row is odd or did not parse; index->bad,
-     * for each of these, the first of plan->columns that did not, from 1, or LUM__CSV_BAD_CHECKSUM: what its columns hold means
-     * nothing. Returns how many are not odd. */
+     * for each that did not, the first of plan->columns that was bad, from 1, or LUM__CSV_BAD_CHECKSUM: what its columns hold
+     * means nothing. Returns how many are not odd. */
     uint32_t (*csv_parse)(struct lum__csv_index *index, const struct lum__csv_plan *plan, uint64_t row_number,
                           uint32_t rows_max, struct lum__field_columns *columns, uint32_t first, bool *any_bad);
 };
