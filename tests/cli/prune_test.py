@@ -52,9 +52,9 @@ def check(store, out, rows, pages, ranges):
         return all(low <= row[OPTIONS[option]] <= high for option, (low, high) in ranges.items())
 
     ids, told = scan(store, out, ranges)
-    wanted_ids = [row["id"] for row in rows if is_in(row)]
     must = [index for index, page in enumerate(pages)
             if all(page[OPTIONS[option]][0] <= high and low <= page[OPTIONS[option]][1] for option, (low, high) in ranges.items())]
+    wanted_ids = [row["id"] for index in must for row in rows[index * PAGE:(index + 1) * PAGE] if is_in(row)]  # the other pages' bounds say no
     chunks = {index // (CHUNK // PAGE) for index in must}
     what = f"{ranges}: {told}"
     assert ids == wanted_ids, what

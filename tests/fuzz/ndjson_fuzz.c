@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "formats/ndjson_source.h"
+#include "formats/text_pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,7 +70,7 @@ static lum_status take_fault(void *context, uint32_t worker, const struct lum__r
 static void read_all(struct seen *seen, const uint8_t *data, size_t size, uint64_t rows_max)
 {
     const struct lum__reject_sink sink = {seen, take_fault};
-    const struct lum__row_options options = {.rejects = &sink};
+    const struct lum__row_options options = {.rejects = &sink, .piece_bytes_max = LUM__PIECE_BYTES_MIN}; /* little memory: it is made for each text */
     const struct lum__input_bytes input = {.name = "fuzz", .read = read_some, .read_context = seen, .fd = -1};
     struct lum__row_source *source;
     lum_piece piece;
