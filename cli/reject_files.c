@@ -192,6 +192,80 @@ static int reopen_one(struct lum__reject_files *files, enum lum__reject_file fil
     return 0;
 }
 
+/* Where the row count of an npy header stands ("'shape': (0,)"), 0 if there is none. The header must have room for any count: blanks. */
+static size_t find_shape(const uint8_t *header, size_t header_bytes)
+{
+    static const char before[] = "'shape': (";
+    size_t found = 0; /* the last one: names of columns stand in front of it */
+    for (size_t at = 0; at + sizeof before - 1 <= header_bytes; at++)
+        if (memcmp(header + at, before, sizeof before - 1) == 0) found = at + sizeof before - 1;
+    return found;
+}
+
+/* Of a write, if it failed. */
+static bool is_good(struct lum__reject_files *files, enum lum__reject_file file, int os_errno)
+{
+    return os_errno == 0 || lum__reject_files_fail(files, os_errno, files->paths[file], "write refused rows to");
+}
+
+/* Makes FILE loadable as it is: writes the row count into a header that has one. */
+static bool finish_header(struct lum__reject_files *files)
+{
+    uint64_t length = files->appended[LUM__REJECT_ROWS].length;
+    if (files->shape_offset == 0 || files->record_bytes == 0 || length == 0) return true;
+    char text[32];
+    uint64_t row_count = (length - files->header_bytes) / files->record_bytes;
+    int digits = snprintf(text, sizeof text, "%llu", (unsigned long long)row_count);
+    uint8_t *begin = files->header + files->shape_offset, *header_end = files->header + files->header_bytes - 1; /* LF */
+    uint8_t *old_end = begin;
+    while (old_end < header_end && *old_end != ',') old_end++;
+    uint8_t *text_end = header_end;
+    while (text_end > old_end && text_end[-1] == ' ') text_end--;
+    if (begin + digits + (text_end - old_end) > header_end)
+        return lum__reject_files_fail(files, EINVAL, files->paths[LUM__REJECT_ROWS], "write the row count into the header of");
+    memmove(begin + digits, old_end, (size_t)(text_end - old_end));
+    memcpy(begin, text, (size_t)digits);
+    uint8_t *padding = begin + digits + (text_end - old_end);
+    memset(padding, ' ', (size_t)(header_end - padding));
+    return is_good(files, LUM__REJECT_ROWS, lum__write_all(files->fds[LUM__REJECT_ROWS], files->header, files->header_bytes, 0));
+}
+
+/* The header that FILE has may count the rows that were cut off; the load may end before a reader brings its own. */
+static bool correct_header(struct lum__reject_files *files, size_t header_bytes)
+{
+    static const char magic[] = "\x93NUMPY";
+    uint8_t *header = malloc(header_bytes + 1);
+    if (!header) return lum__reject_files_fail(files, ENOMEM, files->paths[LUM__REJECT_ROWS], "correct the header of");
+    bool is_read = pread(files->fds[LUM__REJECT_ROWS], header, header_bytes, 0) == (ssize_t)header_bytes;
+    if (!is_read) lum__reject_files_fail(files, errno, files->paths[LUM__REJECT_ROWS], "read the header of");
+    bool is_corrected = is_read;
+    if (is_read && header_bytes >= sizeof magic - 1 && memcmp(header, magic, sizeof magic - 1) == 0) {
+        files->header = header;
+        files->header_bytes = header_bytes;
+        files->shape_offset = find_shape(header, header_bytes);
+        is_corrected = finish_header(files);
+        files->header = NULL;
+        files->header_bytes = files->shape_offset = 0;
+    }
+    free(header);
+    return is_corrected;
+}
+
+/* Durably: what is cut off may be loaded, once it is corrected in the input, and must not come back as refused. */
+static int cut_to_point(struct lum__reject_files *files, const struct lum__reject_point *point)
+{
+    const char *path, *doing;
+    for (int file = 0; file < LUM__REJECT_FILES; file++) {
+        int os_errno = lum__append_file_cut(&files->appended[file], point->bytes[file]);
+        if (os_errno != 0)
+            return lum__message_system(os_errno, files->paths[file], "cannot shorten the reject file %s", files->paths[file]);
+    }
+    if (!correct_header(files, point->header_bytes))
+        return lum__message_system(files->failed_errno, files->failed_path, "cannot %s %s", files->failed_doing, files->failed_path);
+    int os_errno = lum__reject_files_sync(files, &path, &doing);
+    return os_errno == 0 ? 0 : lum__message_system(os_errno, path, "cannot %s %s", doing, path);
+}
+
 int lum__reject_files_go_on(struct lum__reject_files *files, const char *path, const char *store, const char *const *inputs,
                             size_t input_count, const struct lum__reject_point *point)
 {
@@ -210,24 +284,8 @@ int lum__reject_files_go_on(struct lum__reject_files *files, const char *path, c
         exit_code = lum__target_check("reject file", files->paths[file], "name another file for the refused rows", store, inputs, input_count);
         if (exit_code == 0) exit_code = reopen_one(files, file, point);
     }
-    /* Only now that both are known to be ours. */
-    for (int file = 0; file < LUM__REJECT_FILES && exit_code == 0; file++) {
-        int os_errno = lum__append_file_cut(&files->appended[file], point->bytes[file]);
-        if (os_errno != 0)
-            exit_code = lum__message_system(os_errno, files->paths[file], "cannot shorten the reject file %s", files->paths[file]);
-    }
     files->record_bytes = (point->bytes[LUM__REJECT_ROWS] - point->header_bytes) / point->rows; /* used where all are as long */
-    return exit_code;
-}
-
-/* Where the row count of an npy header stands ("'shape': (0,)"), 0 if there is none. The header must have room for any count: blanks. */
-static size_t find_shape(const uint8_t *header, size_t header_bytes)
-{
-    static const char before[] = "'shape': (";
-    size_t found = 0; /* the last one: names of columns stand in front of it */
-    for (size_t at = 0; at + sizeof before - 1 <= header_bytes; at++)
-        if (memcmp(header + at, before, sizeof before - 1) == 0) found = at + sizeof before - 1;
-    return found;
+    return exit_code == 0 ? cut_to_point(files, point) : exit_code; /* only now that both are known to be ours */
 }
 
 bool lum__reject_files_has_header(const struct lum__reject_files *files)
@@ -262,12 +320,6 @@ bool lum__reject_files_set_header(struct lum__reject_files *files, const struct 
 
 /* -------------------------------------------------------------------------------------------------------- writing */
 
-/* Of a write, if it failed. */
-static bool is_good(struct lum__reject_files *files, enum lum__reject_file file, int os_errno)
-{
-    return os_errno == 0 || lum__reject_files_fail(files, os_errno, files->paths[file], "write refused rows to");
-}
-
 static bool append(struct lum__reject_files *files, enum lum__reject_file file, const void *bytes, size_t byte_count)
 {
     return is_good(files, file, lum__append_file_put(&files->appended[file], bytes, byte_count));
@@ -290,28 +342,6 @@ bool lum__reject_files_append(struct lum__reject_files *files, enum lum__reject_
     }
     sum(files, file, bytes, byte_count);
     return append(files, file, bytes, byte_count);
-}
-
-/* Makes FILE loadable as it is: writes the row count into a header that has one. */
-static bool finish_header(struct lum__reject_files *files)
-{
-    uint64_t length = files->appended[LUM__REJECT_ROWS].length;
-    if (files->shape_offset == 0 || files->record_bytes == 0 || length == 0) return true;
-    char text[32];
-    uint64_t row_count = (length - files->header_bytes) / files->record_bytes;
-    int digits = snprintf(text, sizeof text, "%llu", (unsigned long long)row_count);
-    uint8_t *begin = files->header + files->shape_offset, *header_end = files->header + files->header_bytes - 1; /* LF */
-    uint8_t *old_end = begin;
-    while (old_end < header_end && *old_end != ',') old_end++;
-    uint8_t *text_end = header_end;
-    while (text_end > old_end && text_end[-1] == ' ') text_end--;
-    if (begin + digits + (text_end - old_end) > header_end)
-        return lum__reject_files_fail(files, EINVAL, files->paths[LUM__REJECT_ROWS], "write the row count into the header of");
-    memmove(begin + digits, old_end, (size_t)(text_end - old_end));
-    memcpy(begin, text, (size_t)digits);
-    uint8_t *padding = begin + digits + (text_end - old_end);
-    memset(padding, ' ', (size_t)(header_end - padding));
-    return is_good(files, LUM__REJECT_ROWS, lum__write_all(files->fds[LUM__REJECT_ROWS], files->header, files->header_bytes, 0));
 }
 
 bool lum__reject_files_flush(struct lum__reject_files *files)

@@ -443,6 +443,43 @@ static void a_piece_that_is_not_over_stops_its_commit(void **state)
     lum__reject_writer_close(writer);
 }
 
+/* A load that was killed behind a sync of more rows than are committed; the one that goes on may end before it reads anything. */
+static void what_goes_on_begins_as_committed(void **state)
+{
+    (void)state;
+    static const char header[] = "\x93NUMPY {'descr': [('id', '<u8')], 'fortran_order': False, 'shape': (0,), }            \n";
+    static const struct lum__row_source reader = {.format_name = "npy", .mapping_text = "id=id", .reject_header = (const uint8_t *)header,
+                                                  .reject_header_bytes = sizeof header - 1};
+    struct lum__reject_options options = {.path = path, .max = UINT64_MAX, .store = "/nowhere", .counts_points = true};
+    struct lum__reject_writer *writer;
+    struct lum__reject_point point;
+    size_t bytes;
+    assert_int_equal(lum__reject_writer_open(&options, &writer), 0);
+    assert_int_equal(lum__reject_writer_begin_input(writer, "in.csv", &reader), LUM_OK);
+    refuse_one(writer, 1);
+    assert_int_equal(lum__reject_writer_sync(writer, 10), LUM_OK);
+    lum__reject_writer_point(writer, 10, &point);
+    lum__reject_writer_committed(writer, 10);
+    for (uint64_t piece = 1; piece < 12; piece++) refuse_one(writer, piece * 10 + 1);
+    assert_int_equal(lum__reject_writer_sync(writer, 120), LUM_OK);
+    lum__reject_writer_close(writer); /* no lum__reject_writer_finish(): as it is found after a kill */
+    char *text = read_file(path, &bytes);
+    assert_non_null(strstr(text, "'shape': (12,), }           \n"));
+    assert_int_equal(bytes, sizeof header - 1 + 12 * 500);
+    free(text);
+
+    forget_syncs(0);
+    options.go_on = &point;
+    assert_int_equal(lum__reject_writer_open(&options, &writer), 0);
+    assert_true(syncs.calls >= 2);
+    assert_int_equal(syncs.longest, sizeof header - 1 + 500);
+    lum__reject_writer_close(writer);
+    text = read_file(path, &bytes);
+    assert_non_null(strstr(text, "'shape': (1,), }            \n"));
+    assert_int_equal(bytes, sizeof header - 1 + 500);
+    free(text);
+}
+
 static void more_than_the_most_are_refused(void **state)
 {
     (void)state;
@@ -473,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_are_synced_ahead_of_the_last_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_sync_ahead_that_fails_stops_the_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_piece_that_is_not_over_stops_its_commit, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(what_goes_on_begins_as_committed, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(more_than_the_most_are_refused, make_directory, remove_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
