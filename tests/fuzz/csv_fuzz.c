@@ -330,8 +330,11 @@ static void generate(struct bytes *out)
     for (int i = 0; i < CHOICES; ++i) choices[i] = (uint8_t)pick(256);
     put(out, choices, sizeof choices);
     delimiter[0] = ",,,;\t| ."[choices[3] % 8];
+    uint32_t run = 0; /* of rows with any number of fields: more than are indexed at once */
     for (uint32_t row = pick(8) ? pick(60) : pick(2000); row > 0; --row) {
-        uint32_t fields = wrong != 0 && pick(wrong) == 0 ? 1 + pick(6) : columns;
+        if (run > 0) --run;
+        else if (pick(4000) == 0) run = pick(700);
+        uint32_t fields = run > 0 || (wrong != 0 && pick(wrong) == 0) ? 1 + pick(6) : columns;
         for (uint32_t column = 0; column < fields; ++column) {
             if (column > 0) put_text(out, delimiter);
             put_field(out, column, tame);
