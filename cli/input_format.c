@@ -6,6 +6,7 @@
 #include "cli/message.h"
 #include "formats/csv_source.h"
 #include "formats/ndjson_source.h"
+#include "formats/npy.h"
 #include "formats/npy_source.h"
 #include "formats/raw_source.h"
 
@@ -68,7 +69,7 @@ lum_status lum__input_format_detect(struct lum_input *input, enum lum__input_for
         if (at < byte_count || byte_count < wanted) break;
         wanted *= 4;
     } while (wanted <= LUM_INPUT_PEEK_MAX);
-    if (byte_count >= 6 && memcmp(bytes, "\x93NUMPY", 6) == 0) {
+    if (byte_count >= 6 && memcmp(bytes, LUM__NPY_MAGIC, 6) == 0) {
         *out = LUM__INPUT_NPY;
     } else if (at < byte_count && bytes[at] == '{') {
         *out = LUM__INPUT_NDJSON;

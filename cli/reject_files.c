@@ -14,6 +14,7 @@
 #include "cli/message.h"
 #include "cli/target.h"
 #include "formats/input_sum.h"
+#include "formats/npy.h"
 
 #define ERRORS_HEADER "file,row,line,byte,column,column_name,code,reason\n"
 
@@ -208,15 +209,15 @@ static bool is_good(struct lum__reject_files *files, enum lum__reject_file file,
     return os_errno == 0 || lum__reject_files_fail(files, os_errno, files->paths[file], "write refused rows to");
 }
 
-/* Makes FILE loadable as it is: writes the row count into a header that has one. */
-static bool finish_header(struct lum__reject_files *files)
+/* Makes FILE loadable as it is: writes the row count into its header, at shape_offset. */
+static bool put_row_count(struct lum__reject_files *files, uint8_t *header, size_t header_bytes, size_t shape_offset)
 {
     uint64_t length = files->appended[LUM__REJECT_ROWS].length;
-    if (files->shape_offset == 0 || files->record_bytes == 0 || length == 0) return true;
+    if (shape_offset == 0 || files->record_bytes == 0 || length == 0) return true;
     char text[32];
-    uint64_t row_count = (length - files->header_bytes) / files->record_bytes;
+    uint64_t row_count = (length - header_bytes) / files->record_bytes;
     int digits = snprintf(text, sizeof text, "%llu", (unsigned long long)row_count);
-    uint8_t *begin = files->header + files->shape_offset, *header_end = files->header + files->header_bytes - 1; /* LF */
+    uint8_t *begin = header + shape_offset, *header_end = header + header_bytes - 1; /* LF */
     uint8_t *old_end = begin;
     while (old_end < header_end && *old_end != ',') old_end++;
     uint8_t *text_end = header_end;
@@ -227,26 +228,21 @@ static bool finish_header(struct lum__reject_files *files)
     memcpy(begin, text, (size_t)digits);
     uint8_t *padding = begin + digits + (text_end - old_end);
     memset(padding, ' ', (size_t)(header_end - padding));
-    return is_good(files, LUM__REJECT_ROWS, lum__write_all(files->fds[LUM__REJECT_ROWS], files->header, files->header_bytes, 0));
+    return is_good(files, LUM__REJECT_ROWS, lum__write_all(files->fds[LUM__REJECT_ROWS], header, header_bytes, 0));
 }
+
+static bool finish_header(struct lum__reject_files *files) { return put_row_count(files, files->header, files->header_bytes, files->shape_offset); }
 
 /* The header that FILE has may count the rows that were cut off; the load may end before a reader brings its own. */
 static bool correct_header(struct lum__reject_files *files, size_t header_bytes)
 {
-    static const char magic[] = "\x93NUMPY";
+    const char *path = files->paths[LUM__REJECT_ROWS];
     uint8_t *header = malloc(header_bytes + 1);
-    if (!header) return lum__reject_files_fail(files, ENOMEM, files->paths[LUM__REJECT_ROWS], "correct the header of");
-    bool is_read = pread(files->fds[LUM__REJECT_ROWS], header, header_bytes, 0) == (ssize_t)header_bytes;
-    if (!is_read) lum__reject_files_fail(files, errno, files->paths[LUM__REJECT_ROWS], "read the header of");
-    bool is_corrected = is_read;
-    if (is_read && header_bytes >= sizeof magic - 1 && memcmp(header, magic, sizeof magic - 1) == 0) {
-        files->header = header;
-        files->header_bytes = header_bytes;
-        files->shape_offset = find_shape(header, header_bytes);
-        is_corrected = finish_header(files);
-        files->header = NULL;
-        files->header_bytes = files->shape_offset = 0;
-    }
+    if (!header) return lum__reject_files_fail(files, ENOMEM, path, "correct the header of");
+    bool is_corrected = pread(files->fds[LUM__REJECT_ROWS], header, header_bytes, 0) == (ssize_t)header_bytes;
+    if (!is_corrected) lum__reject_files_fail(files, errno, path, "read the header of");
+    if (is_corrected && header_bytes >= 6 && memcmp(header, LUM__NPY_MAGIC, 6) == 0)
+        is_corrected = put_row_count(files, header, header_bytes, find_shape(header, header_bytes));
     free(header);
     return is_corrected;
 }

@@ -13,6 +13,8 @@
 #include "formats/field.h"
 #include "lum/lum.h"
 
+#define LUM__NPY_MAGIC "\x93NUMPY" /* the first 6 bytes */
+
 /* ---------------------------------------------------------------------------------------------------------- writing */
 
 enum { LUM__NPY_HEADER_BYTES_MAX = 512 };

@@ -33,7 +33,7 @@ lum_status lum__npy_prefix(const uint8_t *prefix, size_t byte_count, const char 
 
     *version = 0;
     *prefix_bytes = *header_bytes = 0;
-    if (byte_count < LUM__NPY_PREFIX_BYTES || memcmp(prefix, "\x93NUMPY", 6) != 0)
+    if (byte_count < LUM__NPY_PREFIX_BYTES || memcmp(prefix, LUM__NPY_MAGIC, 6) != 0)
         return fail(file, 0, "this is no .npy file: it does not begin as one",
                     "give a file that numpy.save() wrote, or the right --format");
     if (prefix[6] < 1 || prefix[6] > 3 || prefix[7] != 0) {

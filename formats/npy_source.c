@@ -248,7 +248,7 @@ static lum_status make_reject_header(struct npy_source *source, uint32_t version
     if (version == 1 && bytes > UINT16_MAX) version = 2; /* both have Latin-1 */
     size_t prefix_bytes = version == 1 ? 10 : 12;
     memset(at, ' ', bytes);
-    memcpy(at, "\x93NUMPY\0\0", 8);
+    memcpy(at, LUM__NPY_MAGIC "\0\0", 8);
     at[6] = (uint8_t)version;
     if (version == 1)
         lum__put_u16(at + 8, (uint16_t)(bytes - prefix_bytes));

@@ -67,7 +67,7 @@ size_t lum__npy_write_header(uint8_t *out, const enum lum__field *fields, size_t
     size_t bytes = lum__round_up(MAGIC_BYTES + longest + 1, ALIGNMENT);
     LUM_ASSERT(bytes <= LUM__NPY_HEADER_BYTES_MAX);
     size_t length = print_dictionary(text, sizeof text, fields, field_count, row_count);
-    memcpy(out, "\x93NUMPY\x01\x00", 8);
+    memcpy(out, LUM__NPY_MAGIC "\x01\x00", 8);
     lum__put_u16(out + 8, (uint16_t)(bytes - MAGIC_BYTES));
     memcpy(out + MAGIC_BYTES, text, length);
     memset(out + MAGIC_BYTES + length, ' ', bytes - MAGIC_BYTES - length - 1);

@@ -336,6 +336,21 @@ static bool have_been_synced(int calls)
     return syncs.calls == calls;
 }
 
+/* Commits rows_end rows, of which the refused ones, of `bytes` each, are `numbers`: each file is synced once by then, whole. */
+static void commit_all(struct lum__reject_writer *writer, uint64_t rows_end, const uint64_t *numbers, size_t count, size_t bytes)
+{
+    assert_int_equal(lum__reject_writer_sync(writer, rows_end), LUM_OK);
+    assert_int_equal(syncs.calls, 3);
+    assert_int_equal(syncs.directories, 1);
+    assert_int_equal(syncs.longest, 5 + count * bytes);
+    lum__reject_writer_committed(writer, rows_end);
+    assert_int_equal(lum__reject_writer_finish(writer, false, 0), 0);
+    check_files(numbers, count);
+    lum__reject_writer_close(writer);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(errors_path), 0);
+}
+
 /* A piece that went to the spill to its last byte; nothing of it is left in memory when its turn comes. */
 static void what_was_spilled_is_synced_too(void **state)
 {
@@ -352,15 +367,7 @@ static void what_was_spilled_is_synced_too(void **state)
         assert_int_equal(lum__reject_writer_end_piece(writer, 0), LUM_OK);
         if (is_ahead) lum__reject_writer_end_inputs(writer);
         if (is_ahead) assert_true(have_been_synced(3));
-        assert_int_equal(lum__reject_writer_sync(writer, 10 + COUNT), LUM_OK);
-        assert_int_equal(syncs.calls, 3);
-        assert_int_equal(syncs.longest, 5 + COUNT * BYTES);
-        lum__reject_writer_committed(writer, 10 + COUNT);
-        assert_int_equal(lum__reject_writer_finish(writer, false, 0), 0);
-        check_files(numbers, COUNT);
-        lum__reject_writer_close(writer);
-        assert_int_equal(unlink(path), 0);
-        assert_int_equal(unlink(errors_path), 0);
+        commit_all(writer, 10 + COUNT, numbers, COUNT, BYTES);
     }
 }
 
@@ -400,16 +407,7 @@ static void rows_are_synced_ahead_of_the_last_commit(void **state)
         assert_int_equal(lum__reject_writer_end_piece(writer, 1), LUM_OK);
         for (int i = 0; i < 2 && is_end_last; i++) lum__reject_writer_end_inputs(writer);
         assert_true(have_been_synced(3));
-        assert_int_equal(lum__reject_writer_sync(writer, 20), LUM_OK);
-        assert_int_equal(syncs.calls, 3);
-        assert_int_equal(syncs.directories, 1);
-        assert_int_equal(syncs.longest, 5 + 2 * 500);
-        lum__reject_writer_committed(writer, 20);
-        assert_int_equal(lum__reject_writer_finish(writer, false, 0), 0);
-        check_files((const uint64_t[]){1, 11}, 2);
-        lum__reject_writer_close(writer);
-        assert_int_equal(unlink(path), 0);
-        assert_int_equal(unlink(errors_path), 0);
+        commit_all(writer, 20, (const uint64_t[]){1, 11}, 2, 500);
     }
 }
 
