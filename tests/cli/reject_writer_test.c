@@ -20,6 +20,7 @@
 /* cmocka needs some of the above */
 #include <cmocka.h>
 
+#include "cli/file_chain.h"
 #include "cli/message.h"
 #include "cli/reject_writer.h"
 #include "support/directory.h"
@@ -411,6 +412,40 @@ static void rows_are_synced_ahead_of_the_last_commit(void **state)
     }
 }
 
+/* The chain of input files tells when they are over. */
+static void inputs_that_are_over_are_told(void **state)
+{
+    (void)state;
+    char input[300];
+    snprintf(input, sizeof input, "%s/in.csv", directory);
+    FILE *file = fopen(input, "w");
+    assert_non_null(file);
+    fputs("id,x\n1,2\nbad,3\n", file);
+    fclose(file);
+    struct lum__mapping mapping = LUM__MAPPING_INIT;
+    assert_int_equal(lum__mapping_add(&mapping, "id=id"), LUM_OK);
+    struct lum__reject_options reject_options = {.path = path, .max = UINT64_MAX, .store = "/nowhere"};
+    struct lum__chain_options options = {.paths = (const char *const[]){input}, .path_count = 1, .rows.mapping = &mapping};
+    struct lum__file_chain *chain;
+    lum_piece piece;
+    lum_t rows[8];
+    size_t count;
+    assert_int_equal(lum__reject_writer_open(&reject_options, &options.rejects), 0);
+    forget_syncs(0);
+    assert_int_equal(lum__file_chain_open(&options, &chain), LUM_OK);
+    const lum_source *source = lum__file_chain_source(chain);
+    assert_int_equal(source->open_piece(source->context, 0, 100, &piece), LUM_OK);
+    assert_int_equal(source->fill(source->context, 0, rows, 8, &count), LUM_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(source->fill(source->context, 0, rows, 8, &count), LUM_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(source->open_piece(source->context, 0, 100, &piece), LUM_END);
+    assert_true(have_been_synced(3));
+    lum__file_chain_close(chain);
+    lum__reject_writer_close(options.rejects);
+    lum__mapping_destroy(&mapping);
+}
+
 static void a_sync_ahead_that_fails_stops_the_commit(void **state)
 {
     (void)state;
@@ -506,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_spilled_is_synced_too, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_sync_that_fails_is_told_and_never_tried_again, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(rows_are_synced_ahead_of_the_last_commit, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(inputs_that_are_over_are_told, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_sync_ahead_that_fails_stops_the_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_piece_that_is_not_over_stops_its_commit, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(what_goes_on_begins_as_committed, make_directory, remove_directory),
